@@ -1,0 +1,5 @@
+"""``python -m edgesr``."""
+
+from edgesr.cli import main
+
+main()

@@ -1,0 +1,114 @@
+"""``edgesr eval``: PSNR and SSIM of checkpoints and .tflite files under named protocols."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from edgesr.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edgesr.evaluate import Evaluation
+    from edgesr.upscalers import Upscaler
+
+ProtocolName = Literal["mai", "ntire-esr", "classic-y"]
+
+
+def eval_(  # noqa: PLR0913 - one parameter a flag
+    *sources: str,
+    data: Path,
+    lr: Path | None = None,
+    protocol: Annotated[list[ProtocolName] | None, Parameter(negative="")] = None,
+    scale: Annotated[int | None, Parameter(name=["--scale", "-s"])] = None,
+    model: Annotated[str | None, Parameter(name=["--model", "-n"])] = None,
+    limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    threads: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Measure upscalers on a set of images, with bicubic interpolation beside them.
+
+    Args:
+        sources: weights files, run folders, .tflite files, shipped models or `bicubic`; several
+            are compared. Default is the newest run.
+        data: folder of images; its layout is recognised.
+        lr: folder of low-resolution images to use instead of the ones found or made.
+        protocol: what to compare, may be repeated; default is all three.
+        scale: upscaling factor, where a source does not name its own.
+        model: network, where a weights file does not name it.
+        limit: only the first so many images.
+        threads: CPU threads; default is all.
+        json: print one JSON document instead of a table.
+    """
+    from edgesr.cli.console import err, out
+    from edgesr.data.layouts import find_dataset
+    from edgesr.evaluate import evaluate, to_json, with_lr_folder
+    from edgesr.metrics import PROTOCOLS
+    from edgesr.upscalers import load_upscaler
+
+    upscalers = [
+        load_upscaler(source, scale=scale, model=model, threads=threads)
+        for source in sources or _newest()
+    ]
+    dataset = find_dataset(data, _common_scale(upscalers))
+    dataset = dataset if lr is None else with_lr_folder(dataset, lr)
+    err.print(dataset.describe(), markup=False, highlight=False, soft_wrap=True)
+    chosen = list(protocol or PROTOCOLS)
+    results = [evaluate(upscaler, dataset, chosen, limit=limit) for upscaler in upscalers]
+    if json:
+        evaluations = [to_json(result) for result in results]
+        out.print_json(data={"schema": "edgesr/eval/1", "evaluations": evaluations})
+        return
+    out.print(_table(results))
+    for result in results:
+        out.print(_closing_line(result), markup=False, highlight=False, soft_wrap=True)
+
+
+def _newest() -> list[str]:
+    from edgesr.models.checkpoint import newest_run
+
+    return [str(newest_run())]
+
+
+def _common_scale(upscalers: "list[Upscaler]") -> int:
+    scales = {upscaler.scale for upscaler in upscalers}
+    if len(scales) > 1:
+        found = ", ".join(f"{upscaler.name} x{upscaler.scale}" for upscaler in upscalers)
+        raise UsageError(f"cannot compare different scales ({found}); evaluate them apart")
+    return scales.pop()
+
+
+def _table(results: "list[Evaluation]") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"x{results[0].scale}, mean over {len(results[0].images)} images")
+    table.add_column("protocol")
+    table.add_column("upscaler", overflow="fold")
+    for heading in ("PSNR dB", "SSIM", "over bicubic"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for protocol, bicubic in results[0].bicubic.items():
+        measured = [(result.upscaler, result.scores[protocol]) for result in results]
+        rows = [("bicubic", bicubic), *(row for row in measured if row[0] != "bicubic")]
+        for name, score in rows:
+            table.add_row(
+                protocol,
+                Text(name),
+                f"{score.psnr:.3f}",
+                f"{score.ssim:.4f}",
+                f"{score.psnr - bicubic.psnr:+.3f}",
+            )
+        table.add_section()
+    return table
+
+
+def _closing_line(result: "Evaluation") -> str:
+    red, green, blue = result.colour_bias
+    count = len(result.images)
+    return (
+        f"{result.upscaler}: {count} images in {result.seconds:.2f} s "
+        f"({1000 * result.seconds / count:.0f} ms an image); mean SR - HR in grey levels "
+        f"R {red:+.3f} G {green:+.3f} B {blue:+.3f}"
+    )

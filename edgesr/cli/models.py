@@ -1,0 +1,89 @@
+"""``edgesr models``: the networks that can be trained and the trained ones that ship."""
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+
+def models(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """List the networks that edgesr trains and the trained models that it ships.
+
+    Args:
+        json: print one JSON document instead of tables.
+    """
+    from edgesr.cli.console import out
+
+    networks, shipped = _networks(), _shipped()
+    if json:
+        document = {"schema": "edgesr/models/1", "networks": networks, "shipped": shipped}
+        out.print_json(data=document)
+        return
+    from rich.table import Table
+
+    table = Table(title="networks", caption="reach: low-resolution pixels seen, width")
+    for heading in ("network", "parameters", "reach", "source"):
+        table.add_column(heading)
+    for network in networks:
+        params = ", ".join(f"x{scale} {count:,}" for scale, count in network["params"].items())
+        reach = str(network["receptive_field"])
+        table.add_row(network["name"], params, reach, network["source"])
+    out.print(table)
+    table = Table(title="shipped models")
+    for heading in ("model", "network", "scale", "files", "PSNR dB"):
+        table.add_column(heading)
+    for entry in shipped:
+        files = "\n".join(
+            f"{file['path']} ({file['bytes'] / 1000:.0f} kB)" for file in entry["files"]
+        )
+        psnr = "\n".join(f"{name} {value}" for name, value in entry["psnr"].items()) or "-"
+        table.add_row(entry["name"], entry["network"], f"x{entry['scale']}", files, psnr)
+    out.print(table)
+
+
+def _networks() -> list[dict[str, Any]]:
+    from edgesr.models import MODELS
+
+    return [
+        {
+            "name": network.name,
+            "title": network.title,
+            "params": {str(scale): count for scale, count in network.params.items()},
+            "receptive_field": network.receptive_field,
+            "source": network.source,
+        }
+        for network in MODELS.values()
+    ]
+
+
+def _shipped() -> list[dict[str, Any]]:
+    from edgesr.zoo import ZOO
+
+    return [
+        {
+            "name": entry.name,
+            "network": entry.model,
+            "scale": entry.scale,
+            "files": [
+                {"path": str(path), "bytes": path.stat().st_size}
+                for path in (entry.tflite, entry.weights)
+                if path.is_file()
+            ],
+            "psnr": _card_psnr(entry.card),
+        }
+        for entry in ZOO.values()
+    ]
+
+
+def _card_psnr(card: Path) -> dict[str, float]:
+    """Return ``dataset protocol`` -> PSNR in dB as the card beside a shipped model states it."""
+    path = card.with_suffix(".json")
+    if not path.is_file():
+        return {}
+    evaluations = jsonlib.loads(path.read_text(encoding="utf-8")).get("evaluations", {})
+    return {
+        f"{dataset} {protocol}": round(score["psnr"], 3)
+        for dataset, evaluation in evaluations.items()
+        for protocol, score in evaluation["mean"].items()
+    }

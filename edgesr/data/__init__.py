@@ -1,0 +1,1 @@
+"""Data: folder layouts, decoded caches, training patches, known image sets."""

@@ -1,0 +1,90 @@
+"""Training patches as a pure function of (seed, step, rank).
+
+Nothing is carried from one batch to the next: any process can make any batch, so a resumed run
+sees exactly the patches that it would have seen, whatever the number of worker processes.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesr.data.cache import DecodedImages
+from edgesr.errors import DatasetError
+
+Sampling = Literal["image", "area"]
+Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+_SYMMETRIES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSampler:
+    """Draws aligned low- and high-resolution patches with uniform flips and rotations.
+
+    Attributes:
+        images: decoded pairs.
+        patch_size: side of a low-resolution patch in pixels.
+        batch_size: patches a batch.
+        seed: decides every draw together with step and rank.
+        rank: process number; every process draws its own patches.
+        sampling: ``image`` draws every image equally often, ``area`` every pixel.
+
+    Raises:
+        DatasetError: an image is smaller than a patch, or there are none.
+    """
+
+    images: DecodedImages
+    patch_size: int
+    batch_size: int
+    seed: int
+    rank: int = 0
+    sampling: Sampling = "image"
+
+    def __post_init__(self) -> None:
+        """Check that a patch fits into every image."""
+        if not self.images.lr:
+            raise DatasetError("no training images are left; add images or hold out fewer")
+        for name, image in zip(self.images.names, self.images.lr, strict=True):
+            if min(image.shape[:2]) < self.patch_size:
+                height, width = image.shape[:2]
+                raise DatasetError(
+                    f"{name}: low-resolution side is {width}x{height}, smaller than a patch of "
+                    f"{self.patch_size}; remove the image or train with a smaller --patch-size"
+                )
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of ``step``.
+
+        Returns:
+            LR ``(batch, patch, patch, 3)`` and HR ``(batch, patch * scale, patch * scale, 3)``,
+            uint8 RGB.
+        """
+        random = np.random.default_rng((self.seed, step, self.rank))
+        side, scale = self.patch_size, self.images.scale
+        lr = np.empty((self.batch_size, side, side, 3), dtype=np.uint8)
+        hr = np.empty((self.batch_size, side * scale, side * scale, 3), dtype=np.uint8)
+        for row, index in enumerate(self._draw_images(random)):
+            source = self.images.lr[index]
+            top = int(random.integers(source.shape[0] - side + 1))
+            left = int(random.integers(source.shape[1] - side + 1))
+            symmetry = int(random.integers(_SYMMETRIES))
+            lr[row] = dihedral(source[top : top + side, left : left + side], symmetry)
+            top, left, size = top * scale, left * scale, side * scale
+            hr[row] = dihedral(self.images.hr[index][top : top + size, left : left + size], symmetry)
+        return lr, hr
+
+    def _draw_images(self, random: np.random.Generator) -> NDArray[np.intp]:
+        count = len(self.images.lr)
+        if self.sampling == "image":
+            return random.integers(count, size=self.batch_size)
+        side = self.patch_size - 1
+        places = [(i.shape[0] - side) * (i.shape[1] - side) for i in self.images.lr]
+        weights = np.asarray(places, dtype=np.float64)
+        return random.choice(count, size=self.batch_size, p=weights / weights.sum())
+
+
+def dihedral(image: NDArray[np.uint8], symmetry: int) -> NDArray[np.uint8]:
+    """Return one of the eight flips and rotations of a square ``(h, w, c)`` image (0 = itself)."""
+    turned = np.rot90(image, symmetry % 4)
+    return turned[:, ::-1] if symmetry >= 4 else turned  # noqa: PLR2004

@@ -1,0 +1,179 @@
+"""Build a .tflite flatbuffer tensor by tensor and operator by operator.
+
+LiteRT's own schema classes do the packing; this adds what they leave out: buffers aligned to 16
+bytes and stored once, operator versions, and text metadata.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+
+_ALIGNMENT = 16
+_FILE_MARK = b"TFL3"
+_SCHEMA_VERSION = 3
+_HIGHEST_OLD_CODE = 127
+_OLDEST_RUNTIME = b"1.14.0".ljust(_ALIGNMENT, b"\0")
+
+_TYPES: Mapping[np.dtype[Any], int] = {
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.uint8): schema.TensorType.UINT8,
+    np.dtype(np.int32): schema.TensorType.INT32,
+}
+
+
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
+    """A buffer whose data starts at a multiple of 16 bytes, as the schema demands."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
+        offset = None
+        if self.data is not None:
+            content = bytes(self.data)
+            builder.StartVector(1, len(content), _ALIGNMENT)
+            builder.head -= len(content)
+            builder.Bytes[builder.head : builder.head + len(content)] = content
+            offset = builder.EndVector()
+        schema.BufferStart(builder)
+        if offset is not None:
+            schema.BufferAddData(builder, offset)
+        return int(schema.BufferEnd(builder))
+
+
+class ModelBuilder:
+    """Collects one subgraph and packs it into a file.
+
+    Args:
+        name: name of the subgraph.
+        description: text that viewers show.
+    """
+
+    def __init__(self, *, name: str, description: str) -> None:
+        self._model = schema.ModelT()
+        self._model.version = _SCHEMA_VERSION
+        self._model.description = description.encode()
+        self._model.operatorCodes = []
+        self._model.signatureDefs = []
+        self._model.metadata = []
+        self._model.buffers = [_AlignedBuffer()]  # buffer 0 is the empty one
+        self._graph = schema.SubGraphT()
+        self._graph.name = name.encode()
+        self._graph.tensors, self._graph.operators = [], []
+        self._graph.inputs, self._graph.outputs = [], []
+        self._model.subgraphs = [self._graph]
+        self._codes: dict[tuple[int, int], int] = {}
+        self._stored: dict[bytes, int] = {}
+
+    def tensor(
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: npt.DTypeLike,
+        *,
+        signature: Sequence[int] | None = None,
+        grid: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        axis: int = 0,
+        data: npt.NDArray[Any] | None = None,
+    ) -> int:
+        """Add a tensor and return its number.
+
+        Args:
+            name: name in the file.
+            shape: sizes of all axes.
+            dtype: float32, int8, uint8 or int32.
+            signature: like ``shape`` with -1 where any size is accepted.
+            grid: quantization as scales and zero points, one or one per channel.
+            axis: channel axis of a grid with several scales.
+            data: content of a constant.
+        """
+        tensor = schema.TensorT()
+        tensor.name = name.encode()
+        tensor.shape = [int(size) for size in shape]
+        tensor.shapeSignature = None if signature is None else [int(size) for size in signature]
+        tensor.type = _TYPES[np.dtype(dtype)]
+        tensor.buffer = 0 if data is None else self._buffer(np.ascontiguousarray(data).tobytes())
+        if grid is not None:
+            scales = np.atleast_1d(np.asarray(grid[0], np.float32))
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale = scales
+            tensor.quantization.zeroPoint = np.broadcast_to(grid[1], scales.shape).astype(np.int64)
+            tensor.quantization.quantizedDimension = axis
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def operator(
+        self,
+        code: int,
+        inputs: Sequence[int],
+        output: int,
+        *,
+        version: int = 1,
+        options: tuple[int, Any] | None = None,
+    ) -> None:
+        """Add an operator that reads ``inputs`` and makes ``output``.
+
+        Args:
+            code: a ``BuiltinOperator``.
+            inputs: tensor numbers.
+            output: tensor number.
+            version: operator version, as low as its features allow.
+            options: a ``BuiltinOptions`` tag and the options object.
+        """
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._code(code, version)
+        operator.inputs, operator.outputs = list(inputs), [output]
+        if options is not None:
+            operator.builtinOptionsType, operator.builtinOptions = options
+        self._graph.operators.append(operator)
+
+    def finish(
+        self, inputs: Mapping[str, int], outputs: Mapping[str, int], metadata: Mapping[str, str]
+    ) -> bytes:
+        """Name inputs and outputs, attach text metadata and return the content of the file."""
+        self._graph.inputs = list(inputs.values())
+        self._graph.outputs = list(outputs.values())
+        signature = schema.SignatureDefT()
+        signature.signatureKey = b"serving_default"
+        signature.subgraphIndex = 0
+        signature.inputs = [_named(*item) for item in inputs.items()]
+        signature.outputs = [_named(*item) for item in outputs.items()]
+        self._model.signatureDefs = [signature]
+        self._metadata("min_runtime_version", _OLDEST_RUNTIME)
+        for key, text in metadata.items():
+            self._metadata(key, text.encode())
+        builder = flatbuffers.Builder(1 << 20)
+        builder.Finish(self._model.Pack(builder), _FILE_MARK)
+        return bytes(builder.Output())
+
+    def _buffer(self, content: bytes) -> int:
+        if content not in self._stored:
+            buffer = _AlignedBuffer()
+            buffer.data = content
+            self._model.buffers.append(buffer)
+            self._stored[content] = len(self._model.buffers) - 1
+        return self._stored[content]
+
+    def _code(self, code: int, version: int) -> int:
+        if (code, version) not in self._codes:
+            entry = schema.OperatorCodeT()
+            entry.builtinCode = code
+            entry.deprecatedBuiltinCode = min(code, _HIGHEST_OLD_CODE)
+            entry.version = version
+            self._model.operatorCodes.append(entry)
+            self._codes[code, version] = len(self._model.operatorCodes) - 1
+        return self._codes[code, version]
+
+    def _metadata(self, key: str, content: bytes) -> None:
+        entry = schema.MetadataT()
+        entry.name = key.encode()
+        entry.buffer = self._buffer(content)
+        self._model.metadata.append(entry)
+
+
+def _named(name: str, number: int) -> Any:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name.encode(), number
+    return entry

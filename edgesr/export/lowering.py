@@ -1,0 +1,147 @@
+"""Operators of a .tflite file for the operations of a graph: codes, versions and options."""
+
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgesr.errors import GraphError
+from edgesr.export.flatbuffer import ModelBuilder
+from edgesr.graph.ops import (
+    Add,
+    Clip,
+    Concatenation,
+    Conv2D,
+    DepthToSpace,
+    DepthwiseConv2D,
+    Op,
+    Pad,
+    Relu,
+    Relu6,
+    ResizeNearest,
+)
+
+_CODE = schema.BuiltinOperator
+_OPTIONS = schema.BuiltinOptions
+_ACTIVATIONS = {
+    "none": schema.ActivationFunctionType.NONE,
+    "relu": schema.ActivationFunctionType.RELU,
+    "relu6": schema.ActivationFunctionType.RELU6,
+}
+_PADDINGS = {"same": schema.Padding.SAME, "valid": schema.Padding.VALID}
+_CHANNEL_AXIS = 3
+
+
+def add_operator(
+    model: ModelBuilder, op: Op, inputs: list[int], output: int, *, quantized: bool
+) -> None:
+    """Add ``op`` to the file; convolutions get weight and bias as second and third input.
+
+    Int8 kernels came in later operator versions than float ones. DEPTH_TO_SPACE stays at version
+    1, because the reference kernels refuse version 2.
+
+    Raises:
+        GraphError: the operation has no TFLite form; lower the graph first.
+    """
+    match op:
+        case Conv2D() | DepthwiseConv2D():
+            _add_convolution(model, op, inputs, output, quantized=quantized)
+        case Add():
+            options = schema.AddOptionsT()
+            options.fusedActivationFunction = _ACTIVATIONS[op.activation]
+            options.potScaleInt16 = False
+            tagged = (_OPTIONS.AddOptions, options)
+            model.operator(_CODE.ADD, inputs, output, version=1 + quantized, options=tagged)
+        case Concatenation():
+            options = schema.ConcatenationOptionsT()
+            options.axis = _CHANNEL_AXIS
+            tagged = (_OPTIONS.ConcatenationOptions, options)
+            version = 1 + quantized
+            model.operator(_CODE.CONCATENATION, inputs, output, version=version, options=tagged)
+        case DepthToSpace():
+            options = schema.DepthToSpaceOptionsT()
+            options.blockSize = op.block
+            tagged = (_OPTIONS.DepthToSpaceOptions, options)
+            model.operator(_CODE.DEPTH_TO_SPACE, inputs, output, options=tagged)
+        case Relu():
+            model.operator(_CODE.RELU, inputs, output, version=1 + quantized)
+        case Relu6():
+            model.operator(_CODE.RELU6, inputs, output, version=1 + quantized)
+        case Pad(before=before, after=after):
+            sides = np.array([(0, 0), *zip(before, after, strict=True), (0, 0)], np.int32)
+            constant = model.tensor(f"{op.name}/sides", sides.shape, np.int32, data=sides)
+            tagged = (_OPTIONS.PadOptions, schema.PadOptionsT())
+            version = 1 + quantized
+            model.operator(_CODE.PAD, [*inputs, constant], output, version=version, options=tagged)
+        case _:
+            raise GraphError(f"layer {op.name}: {type(op).__name__} has no form in a .tflite file")
+
+
+def add_clip(model: ModelBuilder, op: Clip, source: int, middle: int, output: int) -> None:
+    """Add a float clip as MINIMUM into tensor ``middle`` and MAXIMUM (RELU at 0) into ``output``."""
+    high = _number(model, f"{op.name}/high", op.high)
+    options: Any = (_OPTIONS.MaximumMinimumOptions, schema.MaximumMinimumOptionsT())
+    model.operator(_CODE.MINIMUM, [source, high], middle, options=options)
+    if op.low == 0.0:
+        model.operator(_CODE.RELU, [middle], output)
+    else:
+        low = _number(model, f"{op.name}/low", op.low)
+        model.operator(_CODE.MAXIMUM, [middle, low], output, options=options)
+
+
+def add_quantize(model: ModelBuilder, source: int, target: int) -> None:
+    """Add QUANTIZE: to the grid of ``target``, from floats or from another grid."""
+    options = (_OPTIONS.QuantizeOptions, schema.QuantizeOptionsT())
+    model.operator(_CODE.QUANTIZE, [source], target, version=1, options=options)
+
+
+def add_dequantize(model: ModelBuilder, source: int, target: int) -> None:
+    """Add DEQUANTIZE from int8 to float32."""
+    options = (_OPTIONS.DequantizeOptions, schema.DequantizeOptionsT())
+    model.operator(_CODE.DEQUANTIZE, [source], target, version=2, options=options)
+
+
+def _add_convolution(
+    model: ModelBuilder,
+    op: Conv2D | DepthwiseConv2D,
+    inputs: list[int],
+    output: int,
+    *,
+    quantized: bool,
+) -> None:
+    depthwise = isinstance(op, DepthwiseConv2D)
+    options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+    options.padding = _PADDINGS[op.padding]
+    options.strideH, options.strideW = op.stride
+    options.dilationHFactor = options.dilationWFactor = 1
+    options.fusedActivationFunction = _ACTIVATIONS[op.activation]
+    if depthwise:
+        options.depthMultiplier = 1
+    tag = _OPTIONS.DepthwiseConv2DOptions if depthwise else _OPTIONS.Conv2DOptions
+    code = _CODE.DEPTHWISE_CONV_2D if depthwise else _CODE.CONV_2D
+    version = 3 if quantized else 1
+    model.operator(code, inputs, output, version=version, options=(tag, options))
+
+
+def _number(model: ModelBuilder, name: str, value: float) -> int:
+    return model.tensor(name, (), np.float32, data=np.float32(value))
+
+
+def add_resize(
+    model: ModelBuilder,
+    op: ResizeNearest,
+    source: int,
+    output: int,
+    size: tuple[int, int],
+    *,
+    quantized: bool,
+) -> None:
+    """Add RESIZE_NEAREST_NEIGHBOR to ``size``, height and width, which the file fixes."""
+    numbers = np.array(size, np.int32)
+    constant = model.tensor(f"{op.name}/size", (2,), np.int32, data=numbers)
+    options = schema.ResizeNearestNeighborOptionsT()
+    options.alignCorners, options.halfPixelCenters = False, False
+    tagged = (_OPTIONS.ResizeNearestNeighborOptions, options)
+    version = 1 + quantized
+    code = _CODE.RESIZE_NEAREST_NEIGHBOR
+    model.operator(code, [source, constant], output, version=version, options=tagged)

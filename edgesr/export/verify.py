@@ -1,0 +1,223 @@
+"""Prove an exported file by running it: operators, exactness, fidelity, colour."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgesr.errors import DataError
+from edgesr.export.inspect import read_content
+from edgesr.export.tflite import Io
+from edgesr.graph.graph import Graph
+from edgesr.graph.ops import (
+    Add,
+    Concatenation,
+    Conv2D,
+    DepthToSpace,
+    DepthwiseConv2D,
+    Pad,
+    Relu,
+    Relu6,
+    ResizeNearest,
+)
+from edgesr.litert import LiteModel
+from edgesr.metrics import psnr
+from edgesr.quant.scheme import CODE_MIN, QuantizedGraph
+from edgesr.quant.simulate import simulate
+
+OPERATORS: dict[type, str] = {
+    Conv2D: "CONV_2D",
+    DepthwiseConv2D: "DEPTHWISE_CONV_2D",
+    Add: "ADD",
+    Concatenation: "CONCATENATION",
+    DepthToSpace: "DEPTH_TO_SPACE",
+    Pad: "PAD",
+    Relu: "RELU",
+    Relu6: "RELU6",
+    ResizeNearest: "RESIZE_NEAREST_NEIGHBOR",
+}
+"""The operators that an int8 file may hold between its ends, by operation of the graph."""
+
+_ENDS: dict[str, tuple[str, ...]] = {
+    "int8": (),
+    "uint8": ("QUANTIZE", "QUANTIZE"),
+    "float32": ("QUANTIZE", "DEQUANTIZE"),
+}
+_INT8_TYPES = frozenset({"INT8", "INT32"})
+_LEVELS = 256
+_CONSTANT_SIZE = 32
+_CONSTANT_MARGIN = 14
+
+Reference = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Maps LR grey levels ``(h, w, 3)`` to SR in float32, clipped to [0, 255] but not rounded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """How the file's output compares with the float network's on held-out images.
+
+    Attributes:
+        images: number of images.
+        values: number of output values.
+        mismatches: values in which file and integer simulation differ; None for a float32 file.
+        psnr_to_float: dB between the file's 8-bit output and the float output, which is not
+            rounded, over all values together.
+        colour_bias: mean of file minus float for red, green and blue, in grey levels.
+        max_error: largest difference to the float output in grey levels.
+        psnr_file: mean over images of the file's PSNR against HR, RGB without border (``mai``).
+        psnr_reference: the same for the rounded float output.
+    """
+
+    images: int
+    values: int
+    mismatches: int | None
+    psnr_to_float: float
+    colour_bias: tuple[float, float, float]
+    max_error: float
+    psnr_file: float
+    psnr_reference: float
+
+    @property
+    def drop(self) -> float:
+        """PSNR that the file loses against the float network, in dB."""
+        return self.psnr_reference - self.psnr_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstantLevels:
+    """What the middle of grey images of one level, 0 to 255, becomes.
+
+    Attributes:
+        exact: levels of 256 that map to themselves in the file.
+        exact_float: the same for the rounded float network.
+        max_error: largest deviation of the file in grey levels.
+    """
+
+    exact: int
+    exact_float: int
+    max_error: int
+
+
+def check_operators(content: bytes, graph: Graph, io: Io) -> tuple[str, ...]:
+    """Return what is wrong with the operators of an int8 file; nothing when it is clean.
+
+    The file must hold the graph's operations one to one, in order, and between its ends int8 and
+    int32 tensors only: no TRANSPOSE, no clip, no float operator.
+    """
+    found = read_content(content)
+    before, after = _ENDS[io][:1], _ENDS[io][1:]
+    wanted = (*before, *(OPERATORS.get(type(op), type(op).__name__) for op in graph.ops), *after)
+    problems: list[str] = []
+    allowed = {*OPERATORS.values(), *_ENDS[io]}
+    foreign = sorted(set(found.operators) - allowed)
+    if foreign:
+        problems.append(f"operator {', '.join(foreign)} is not allowed in an int8 file")
+    elif found.operators != wanted:
+        problems.append(f"operators are {' '.join(found.operators)}, want {' '.join(wanted)}")
+    types = sorted(found.inner_types - _INT8_TYPES)
+    if types:
+        problems.append(f"inner tensors are {', '.join(types)}, want INT8 and INT32")
+    return tuple(problems)
+
+
+def compare(
+    file: LiteModel,
+    images: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+    *,
+    reference: Reference,
+    quantized: QuantizedGraph | None,
+) -> Fidelity:
+    """Run the file on held-out images beside the float network and the integer simulation.
+
+    A file of one fixed size runs images that are extended to it, and so do the others.
+
+    Args:
+        file: opened on the kernels that the simulation stands for.
+        images: LR and HR.
+        reference: the float network.
+        quantized: simulated beside the file; None for a float32 file.
+
+    Raises:
+        DataError: there are no images, or one is larger than the file's fixed size.
+    """
+    if not images:
+        raise DataError("no held-out image to verify with; name a folder with --data")
+    mismatches = values = 0
+    squares = largest = 0.0
+    sums = np.zeros(3)
+    scores: list[tuple[float, float]] = []
+    for lr, hr in images:
+        padded = _fitted(lr, file.fixed_shape)
+        rows, columns = hr.shape[:2]
+        sr = file.upscale(padded)
+        if quantized is not None:
+            mismatches += int(np.count_nonzero(sr != simulate_image(quantized, padded)))
+        values += sr.size
+        sr = sr[:rows, :columns]
+        wanted = reference(padded)[:rows, :columns]
+        error = sr.astype(np.float64) - wanted
+        squares += float(np.square(error).sum())
+        sums += error.sum(axis=(0, 1))
+        largest = max(largest, float(np.abs(error).max()))
+        rounded = np.rint(wanted).astype(np.float64)
+        target = hr.astype(np.float64)
+        scores.append((psnr(sr.astype(np.float64), target), psnr(rounded, target)))
+    count = sum(hr.size for _, hr in images)
+    red, green, blue = (sums * 3 / count).tolist()
+    return Fidelity(
+        images=len(images),
+        values=values,
+        mismatches=None if quantized is None else mismatches,
+        psnr_to_float=_decibels(squares / count),
+        colour_bias=(red, green, blue),
+        max_error=largest,
+        psnr_file=float(np.mean([score[0] for score in scores])),
+        psnr_reference=float(np.mean([score[1] for score in scores])),
+    )
+
+
+def constant_levels(file: LiteModel, reference: Reference) -> ConstantLevels:
+    """Upscale images of one grey level each and look at their middle, away from the border."""
+    size = file.fixed_shape or (_CONSTANT_SIZE, _CONSTANT_SIZE)
+    margin = min(_CONSTANT_MARGIN, (min(size) - 1) // 2) * file.scale
+    errors: list[int] = []
+    float_errors: list[int] = []
+    for level in range(_LEVELS):
+        image = np.full((*size, 3), level, np.uint8)
+        for sr, found in (
+            (file.upscale(image), errors),
+            (np.rint(reference(image)), float_errors),
+        ):
+            middle = sr[margin:-margin, margin:-margin].astype(np.int64)
+            found.append(int(np.abs(middle - level).max()))
+    return ConstantLevels(
+        exact=errors.count(0), exact_float=float_errors.count(0), max_error=max(errors)
+    )
+
+
+def simulate_image(quantized: QuantizedGraph, lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Upscale one uint8 image ``(h, w, 3)`` by integer simulation of XNNPACK."""
+    codes = torch.from_numpy((lr.astype(np.int16) + CODE_MIN).astype(np.int8))
+    result = simulate(quantized, codes[None])[0].numpy()
+    return (result.astype(np.int16) - CODE_MIN).astype(np.uint8)
+
+
+def _fitted(lr: NDArray[np.uint8], shape: tuple[int, int] | None) -> NDArray[np.uint8]:
+    if shape is None:
+        return lr
+    missing = [side - have for side, have in zip(shape, lr.shape[:2], strict=True)]
+    if min(missing) < 0:
+        height, width = lr.shape[:2]
+        raise DataError(
+            f"held-out image is {height}x{width}, larger than the file's {shape[0]}x{shape[1]}; "
+            "choose a larger --shape"
+        )
+    return np.pad(lr, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+
+
+def _decibels(mean_square: float) -> float:
+    return math.inf if mean_square == 0 else 10 * math.log10(255.0**2 / mean_square)
+

@@ -1,0 +1,33 @@
+"""The plain 3x3 convolution stack that ABPN introduced and NCNet widened."""
+
+from torch import nn
+
+HIDDEN_LAYERS = 5
+IMAGE_CHANNELS = 3
+
+
+def plain_body(width: int, out_channels: int) -> nn.Sequential:
+    """Return five hidden 3x3 layers and two at the output width; ReLU behind all but the last.
+
+    Weights start Xavier-normal with zero bias as in the published training code; the last layer
+    starts near zero, so that the untrained network is nearest-neighbour enlargement.
+
+    Source: arXiv 2105.09750, figure 2; arXiv 2208.11609, figure 2.
+    """
+    widths = [IMAGE_CHANNELS, *[width] * HIDDEN_LAYERS, out_channels]
+    layers: list[nn.Module] = []
+    for before, after in zip(widths, widths[1:], strict=False):
+        layers += [_conv(before, after), nn.ReLU()]
+    last = _conv(out_channels, out_channels)
+    nn.init.xavier_normal_(last.weight, gain=_LAST_GAIN)
+    return nn.Sequential(*layers, last)
+
+
+_LAST_GAIN = 0.02
+
+
+def _conv(before: int, after: int) -> nn.Conv2d:
+    conv = nn.Conv2d(before, after, kernel_size=3, padding=1)
+    nn.init.xavier_normal_(conv.weight)
+    nn.init.zeros_(conv.bias)
+    return conv

@@ -1,0 +1,70 @@
+"""Run a float graph over calibration images and find the grid of every tensor."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edgesr.errors import DataError
+from edgesr.graph.execute import execute
+from edgesr.graph.graph import Graph
+from edgesr.quant.observers import OBSERVERS, Observer
+from edgesr.quant.scheme import QParams
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CalibrationBatch:
+    """Images to calibrate with.
+
+    Attributes:
+        inputs: float32 ``(n, h, w, c)`` in the network's range.
+        timestep: diffusion step that the batch was fed at, or None for a plain network.
+    """
+
+    inputs: Tensor
+    timestep: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What calibration found.
+
+    Attributes:
+        observer: name of the estimator.
+        count: number of images.
+        qparams: grid by tensor name.
+        saturation: share of values outside the grid, 0 to 1, by tensor name.
+    """
+
+    observer: str
+    count: int
+    qparams: Mapping[str, QParams]
+    saturation: Mapping[str, float]
+
+
+def calibrate(
+    graph: Graph, batches: Iterable[CalibrationBatch], *, observer: str = "histogram_mse"
+) -> Calibration:
+    """Observe every tensor of a lowered graph.
+
+    Raises:
+        DataError: there is no batch, or no such observer.
+        GraphError: a tensor takes a value that is NaN or infinite.
+    """
+    if observer not in OBSERVERS:
+        raise DataError(f"observer {observer!r} is unknown; choose one of {', '.join(OBSERVERS)}")
+    seen: dict[str, Observer] = {}
+    count = 0
+
+    def observe(name: str, values: Tensor) -> None:
+        seen.setdefault(name, OBSERVERS[observer]()).update(values)
+
+    for batch in batches:
+        count += len(batch.inputs)
+        execute(graph, batch.inputs.to(torch.float32), observe=observe)
+    if not count:
+        raise DataError("calibration got no image; name a folder with training images")
+    qparams = {name: one.qparams() for name, one in seen.items()}
+    saturation = {name: one.saturation(qparams[name]) for name, one in seen.items()}
+    return Calibration(observer=observer, count=count, qparams=qparams, saturation=saturation)

@@ -1,0 +1,104 @@
+"""Give every tensor of a graph its grid: observed, fixed, or shared with its neighbours."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from edgesr.errors import GraphError
+from edgesr.graph.graph import Graph, producers
+from edgesr.graph.ops import (
+    Add,
+    ChannelAffine,
+    ChannelGather,
+    Clip,
+    Concatenation,
+    DepthToSpace,
+    Op,
+    Pad,
+    PixelShuffle,
+    Relu,
+    Relu6,
+    ResizeNearest,
+    is_selection,
+)
+from edgesr.quant.affine import choose_qparams
+from edgesr.quant.scheme import GREY_LEVELS, QParams
+
+_SHARING = (Concatenation, DepthToSpace, Pad, Relu, Relu6, ResizeNearest)
+"""Operations that move bytes: inputs and output must be on one grid."""
+
+_FINEST_ADD_INPUT = np.float32(2.0**-9)
+"""XNNPACK takes an ADD whose largest input scale is at least 2**-10 of the output's."""
+
+
+def assign_qparams(graph: Graph, observed: Mapping[str, QParams]) -> dict[str, QParams]:
+    """Return the grid of every tensor of a lowered graph without clips.
+
+    Input and output are images on the fixed grid of grey levels, whatever was observed; an ADD that
+    feeds the output writes to that grid at once, so that its saturation is the clip to [0, 255].
+
+    Raises:
+        GraphError: an operation has no int8 form, or a tensor was never observed.
+    """
+    _refuse_unquantizable(graph)
+    groups = _groups(graph)
+    fixed = {groups[name] for name in (*(spec.name for spec in graph.inputs), *graph.outputs)}
+    grids = {group: GREY_LEVELS for group in fixed}
+    for group in dict.fromkeys(groups.values()):
+        if group not in fixed:
+            grids[group] = _joined(group, [n for n, g in groups.items() if g == group], observed)
+    for op in graph.ops:
+        if is_selection(op) and groups[op.output] not in fixed:
+            grids[groups[op.output]] = grids[groups[op.inputs[0]]]
+    for op in graph.ops:
+        if isinstance(op, Add):
+            finest = _FINEST_ADD_INPUT * grids[groups[op.output]].scale
+            for group in {groups[name] for name in op.inputs} - fixed:
+                grids[group] = replace(grids[group], scale=max(grids[group].scale, finest))
+    return {name: grids[group] for name, group in groups.items()}
+
+
+def _groups(graph: Graph) -> dict[str, str]:
+    """Return for every tensor the representative of those that share its grid."""
+    parent = {name: name for name in [spec.name for spec in graph.inputs]}
+    parent |= {op.output: op.output for op in graph.ops}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    for op in graph.ops:
+        if isinstance(op, _SHARING):
+            for name in op.inputs:
+                parent[root(name)] = root(op.output)
+    return {name: root(name) for name in parent}
+
+
+def _joined(group: str, members: list[str], observed: Mapping[str, QParams]) -> QParams:
+    grids = [observed[name] for name in members if name in observed]
+    if not grids:
+        raise GraphError(
+            f"tensor {group!r} was never seen in calibration; calibrate with the graph that is "
+            "quantized"
+        )
+    if len(set(grids)) == 1:
+        return grids[0]
+    return choose_qparams(min(grid.low for grid in grids), max(grid.high for grid in grids))
+
+
+def _refuse_unquantizable(graph: Graph) -> None:
+    made_by = producers(graph)
+    for op in graph.ops:
+        if isinstance(op, Clip):
+            raise GraphError(
+                f"layer {op.name}: clip to [{op.low}, {op.high}] inside the network has no int8 "
+                "form; use ReLU or ReLU6, or clip the output to [0, 255]"
+            )
+        if isinstance(op, (ChannelAffine, ChannelGather, PixelShuffle)):
+            raise GraphError(f"layer {op.name}: {type(op).__name__} is left; lower the graph first")
+    for name in graph.outputs:
+        source: Op | None = made_by.get(name)
+        if source is None:
+            raise GraphError(f"{graph.name}: output {name!r} is an input; the network does nothing")

@@ -1,0 +1,124 @@
+"""Upscale an image by overlapping windows with the result of doing it in one piece.
+
+Every window lies inside the image and all windows have one shape, so a network is prepared for a
+single shape. A window's edge is trusted only where it is the image's own edge, since that is where
+the network's zero padding belongs; elsewhere a margin of ``halo`` pixels is thrown away. With
+``halo`` at least the network's reach (half its receptive field) no output pixel that is kept has
+seen a wrong input pixel, so the result is the untiled one: bit for bit where the arithmetic does
+not depend on the image size, as in integer networks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesr.errors import DataError
+
+Upscale = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""Maps ``(h, w, 3)`` uint8 to ``(h * scale, w * scale, 3)`` uint8."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """One window along one axis, in low-resolution pixels: what it reads and what it keeps.
+
+    Attributes:
+        start: first pixel that is read.
+        stop: one past the last pixel that is read.
+        keep_start: first pixel whose output is kept.
+        keep_stop: one past the last pixel whose output is kept.
+    """
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+
+def plan_spans(size: int, *, window: int, halo: int) -> list[Span]:
+    """Cover ``size`` pixels with windows of exactly ``window`` pixels that lie inside.
+
+    The kept parts follow each other without gap or overlap; each ends ``halo`` pixels before its
+    window does, save at the ends of the axis.
+
+    Raises:
+        DataError: the window is wider than the axis, or it has no pixel left between its halos.
+    """
+    if window > size:
+        raise DataError(f"window of {window} pixels is wider than the image's {size}")
+    step = window - 2 * halo
+    if window < size and step < 1:
+        raise DataError(f"window of {window} pixels wants to be over {2 * halo}, twice the halo")
+    spans: list[Span] = []
+    kept = 0
+    while kept < size:
+        start = 0 if kept == 0 else min(kept - halo, size - window)
+        stop = start + window
+        keep_stop = size if stop == size else stop - halo
+        spans.append(Span(start=start, stop=stop, keep_start=kept, keep_stop=keep_stop))
+        kept = keep_stop
+    return spans
+
+
+def fit_window(size: int, *, longest: int, halo: int) -> int:
+    """Return the window, at most ``longest``, that covers ``size`` with the least overlap.
+
+    Raises:
+        DataError: ``longest`` has no pixel left between its halos.
+    """
+    if size <= longest:
+        return size
+    step = longest - 2 * halo
+    if step < 1:
+        raise DataError(f"tile of {longest} pixels wants to be over {2 * halo}, twice the halo")
+    count = -(-(size - 2 * halo) // step)
+    return -(-(size - 2 * halo) // count) + 2 * halo
+
+
+def upscale_tiled(  # noqa: PLR0913
+    lr: NDArray[np.uint8],
+    upscale: Upscale,
+    *,
+    scale: int,
+    window: tuple[int, int],
+    halo: int,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> NDArray[np.uint8]:
+    """Upscale ``lr`` window by window.
+
+    Args:
+        lr: ``(h, w, c)`` uint8.
+        upscale: applied to windows of shape ``(*window, c)``.
+        scale: upscaling factor of ``upscale``.
+        window: height and width of every window, each at most the image's.
+        halo: low-resolution pixels that one output pixel sees beyond its own, to each side.
+        on_tile: called with the number of windows done and their total after each.
+
+    Returns:
+        ``(h * scale, w * scale, c)`` uint8.
+
+    Raises:
+        DataError: a window does not fit into the image or has nothing left between its halos.
+    """
+    height, width, channels = lr.shape
+    rows = plan_spans(height, window=window[0], halo=halo)
+    columns = plan_spans(width, window=window[1], halo=halo)
+    sr = np.empty((height * scale, width * scale, channels), dtype=np.uint8)
+    for number, (row, column) in enumerate(((r, c) for r in rows for c in columns), start=1):
+        part = upscale(lr[row.start : row.stop, column.start : column.stop])
+        sr[_kept(row, scale), _kept(column, scale)] = part[
+            _inside(row, scale), _inside(column, scale)
+        ]
+        if on_tile is not None:
+            on_tile(number, len(rows) * len(columns))
+    return sr
+
+
+def _kept(span: Span, scale: int) -> slice:
+    return slice(span.keep_start * scale, span.keep_stop * scale)
+
+
+def _inside(span: Span, scale: int) -> slice:
+    return slice((span.keep_start - span.start) * scale, (span.keep_stop - span.start) * scale)

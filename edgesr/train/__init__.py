@@ -1,0 +1,1 @@
+"""Training: configuration, loop, losses, schedules and resumable state."""

@@ -1,0 +1,110 @@
+"""Everything that decides a training run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgesr.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Settings of one training run; the same keys stand in recipes and in ``config.toml``.
+
+    Attributes:
+        model: network, a name that ``edgesr models`` lists.
+        scale: upscaling factor.
+        data: folder with high-resolution images, or with pairs; none takes the demo photographs.
+        lr_data: folder with the low-resolution images when it lies elsewhere.
+        val_data: folder with validation images; none holds out ``val_images`` of ``data``.
+        val_images: training images held out for validation, spread evenly over the sorted list.
+        steps: optimizer steps.
+        batch_size: patches a step, over all processes together.
+        patch_size: side of a low-resolution patch in pixels.
+        loss: pixel loss.
+        final_loss: loss of the last ``final_loss_steps`` steps.
+        final_loss_steps: how many steps ``final_loss`` takes at the end.
+        learning_rate: peak rate of Adam.
+        min_learning_rate: rate at the end of the cosine schedule.
+        schedule: ``cosine``, or ``step`` with ``milestones`` and ``rates``.
+        milestones: steps at which the ``step`` schedule takes the next of ``rates``.
+        rates: learning rates of the ``step`` schedule, one more than ``milestones``.
+        warmup_steps: steps of linear warm-up.
+        bias_rate_factor: biases learn this many times faster. With images in [0, 255] the factor
+            255 makes Adam behave as if they were in [0, 1].
+        ema_decay: decay of the averaged weights that are validated and saved; 0 averages nothing.
+        grad_clip: largest norm of the gradient; 0 clips nothing.
+        precision: ``auto`` takes bf16 where the processor or GPU has units for it.
+        compile: compile the network (needs a C++ compiler); slower start, faster steps.
+        sampling: ``image`` draws every image equally often, ``area`` every pixel.
+        seed: of the weights, the patches and their flips.
+        num_workers: processes that cut patches; 0 cuts them in the training process.
+        val_every: steps between validations.
+        save_every: steps between checkpoints that can be resumed.
+        log_every: steps between log lines.
+        tensorboard: write TensorBoard event files as well (extra ``log``).
+        runs: folder that holds the run folders.
+        name: name of the run folder; none makes one from model, scale and time.
+    """
+
+    model: str = "ncnet"
+    scale: int = 3
+    data: Path | None = None
+    lr_data: Path | None = None
+    val_data: Path | None = None
+    val_images: int = 8
+    steps: int = 500_000
+    batch_size: int = 64
+    patch_size: int = 64
+    loss: Literal["l1", "charbonnier", "l2"] = "l1"
+    final_loss: Literal["l1", "charbonnier", "l2"] = "l2"
+    final_loss_steps: int = 0
+    learning_rate: float = 1e-3
+    min_learning_rate: float = 1e-6
+    schedule: Literal["cosine", "step"] = "cosine"
+    milestones: tuple[int, ...] = ()
+    rates: tuple[float, ...] = ()
+    warmup_steps: int = 0
+    bias_rate_factor: float = 1.0
+    ema_decay: float = 0.999
+    grad_clip: float = 0.0
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    compile: bool = False
+    sampling: Literal["image", "area"] = "image"
+    seed: int = 0
+    num_workers: int = 0
+    val_every: int = 1000
+    save_every: int = 1000
+    log_every: int = 50
+    tensorboard: bool = False
+    runs: Path = Path("runs")
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check every value that needs no file.
+
+        Raises:
+            ConfigError: names the key, what came and what is wanted.
+        """
+        for key in ("scale", "steps", "batch_size", "val_images", *_INTERVALS):
+            _at_least(key, getattr(self, key), 1)
+        for key in ("warmup_steps", "final_loss_steps", "num_workers", "seed", "grad_clip"):
+            _at_least(key, getattr(self, key), 0)
+        _at_least("patch_size", self.patch_size, 8)
+        if not self.learning_rate > 0:
+            raise ConfigError(f"learning_rate = {self.learning_rate}: want more than 0")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f"ema_decay = {self.ema_decay}: want 0 to below 1")
+        if self.schedule == "step" and len(self.rates) != len(self.milestones) + 1:
+            raise ConfigError(
+                f"rates has {len(self.rates)} values for {len(self.milestones)} milestones: "
+                "want one more rate than milestones"
+            )
+
+
+_INTERVALS = ("val_every", "save_every", "log_every")
+
+
+def _at_least(key: str, value: float, least: int) -> None:
+    if value < least:
+        raise ConfigError(f"{key} = {value}: want at least {least}")

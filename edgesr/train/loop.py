@@ -1,0 +1,202 @@
+"""The training loop: steps, validation, checkpoints, log; one process or many."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from edgesr.data.cache import DecodedImages
+from edgesr.errors import DataError
+from edgesr.models.checkpoint import save_weights
+from edgesr.train.batches import BatchDataset, to_float
+from edgesr.train.config import TrainConfig
+from edgesr.train.ema import ema_decay_at, update_ema
+from edgesr.train.losses import LOSSES
+from edgesr.train.meter import Meter
+from edgesr.train.runlog import RunLog
+from edgesr.train.schedules import cosine_rate, step_rate, warmup_factor
+from edgesr.train.shell import Shell, start
+from edgesr.train.signals import stop_signals
+from edgesr.train.state import TrainingState, save_state
+from edgesr.train.validate import VALIDATION_PROTOCOL, validation_psnr
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """How a run ended.
+
+    Attributes:
+        folder: the run folder.
+        step: optimizer steps done.
+        best_psnr: best validation PSNR in dB (protocol ``mai``, averaged weights).
+        best_step: the step that reached it.
+        interrupted: stopped by Ctrl-C or SIGTERM before the last step.
+    """
+
+    folder: Path
+    step: int
+    best_psnr: float
+    best_step: int
+    interrupted: bool
+
+
+def train(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    images: DecodedImages,
+    held_out: DecodedImages,
+    metadata: dict[str, str],
+    state: TrainingState | None = None,
+    listen: Listener = lambda event: None,
+) -> TrainResult:
+    """Train until ``config.steps`` and leave weights, state and log in ``folder``.
+
+    On a CPU a run that was stopped and resumed from its state ends with the same bits as one that
+    was not, given the same number of threads.
+
+    Args:
+        config: settings; ``config.data`` is not read here.
+        folder: existing run folder.
+        images: training pairs.
+        held_out: validation pairs.
+        metadata: text that goes into the weights files.
+        state: where to go on from.
+        listen: called with every log event.
+
+    Raises:
+        DataError: the loss became NaN or infinite; the last good checkpoint stays.
+    """
+    shell = start(config, images, state)
+    log = RunLog(folder, tensorboard=config.tensorboard) if shell.is_main else RunLog(None)
+    try:
+        with stop_signals() as stopped:
+            return _run(config, folder, shell, held_out, metadata, (log, listen), stopped)
+    finally:
+        log.close()
+
+
+def _run(  # noqa: PLR0913 - one call, one place
+    config: TrainConfig,
+    folder: Path,
+    shell: Shell,
+    held_out: DecodedImages,
+    metadata: dict[str, str],
+    outputs: tuple[RunLog, Listener],
+    stopped: Callable[[], bool],
+) -> TrainResult:
+    def tell(event: dict[str, Any]) -> None:
+        if shell.is_main:
+            for output in outputs:
+                output(event)
+
+    def weights(name: str) -> None:
+        facts = {**metadata, "step": str(shell.step), "best_psnr_mai": f"{shell.best_psnr:.4f}"}
+        save_weights(
+            folder / name,
+            shell.averaged.state_dict(),
+            model=config.model,
+            scale=config.scale,
+            metadata=facts,
+        )
+
+    def save() -> None:
+        if shell.is_main:
+            weights("last.safetensors")
+            save_state(folder, shell.state())
+
+    meter = Meter(config.batch_size)
+    for lr, hr in _batches(config, shell):
+        meter.data_ready()
+        loss = _step(config, shell, lr, hr)
+        shell.step += 1
+        meter.step_done(loss)
+        done = shell.step == config.steps
+        if shell.step % config.log_every == 0 or done:
+            event = meter.report(shell.step, shell.optimizer.param_groups[0]["lr"])
+            _check_finite(event["loss"], shell.step)
+            tell(event)
+        if shell.step % config.val_every == 0 or done:
+            psnr = validation_psnr(shell.averaged, held_out, shell.accelerator.device)
+            tell({"event": "validate", "step": shell.step, f"psnr_{VALIDATION_PROTOCOL}": psnr})
+            if psnr > shell.best_psnr:
+                shell.best_psnr, shell.best_step = psnr, shell.step
+                if shell.is_main:
+                    weights("best.safetensors")
+            meter.pause()
+        stop = stopped()
+        if shell.step % config.save_every == 0 or done or stop:
+            save()
+            meter.pause()
+        if stop:
+            break
+    shell.accelerator.wait_for_everyone()
+    return TrainResult(
+        folder=folder,
+        step=shell.step,
+        best_psnr=shell.best_psnr,
+        best_step=shell.best_step,
+        interrupted=shell.step < config.steps,
+    )
+
+
+def _batches(config: TrainConfig, shell: Shell) -> Iterator[tuple[Tensor, Tensor]]:
+    loader = DataLoader(
+        BatchDataset(shell.sampler),
+        batch_size=None,
+        sampler=range(shell.step, config.steps),
+        num_workers=config.num_workers,
+        persistent_workers=config.num_workers > 0,
+        pin_memory=shell.accelerator.device.type == "cuda",
+    )
+    yield from loader
+
+
+def _step(config: TrainConfig, shell: Shell, lr: Tensor, hr: Tensor) -> Tensor:
+    rate = learning_rate_at(config, shell.step)
+    for group in shell.optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
+    ends = shell.step >= config.steps - config.final_loss_steps
+    criterion = LOSSES[config.final_loss if ends else config.loss]
+    device = shell.accelerator.device
+    lr, hr = to_float(lr, device), to_float(hr, device)
+    with torch.autocast(device.type, shell.precision, enabled=shell.precision is not None):
+        sr = shell.trained(lr)
+    loss = criterion(sr.float(), hr)
+    shell.optimizer.zero_grad()
+    shell.accelerator.backward(loss)
+    if config.grad_clip:
+        shell.accelerator.clip_grad_norm_(shell.network.parameters(), config.grad_clip)
+    shell.optimizer.step()
+    decay = ema_decay_at(shell.step, config.ema_decay)
+    update_ema(shell.averaged.parameters(), shell.network.parameters(), decay)
+    return loss.detach()
+
+
+def learning_rate_at(config: TrainConfig, step: int) -> float:
+    """Return the learning rate of ``step`` (from 0) as the configuration asks for."""
+    if config.schedule == "step":
+        rate = step_rate(step, milestones=config.milestones, rates=config.rates)
+    else:
+        rate = cosine_rate(
+            step,
+            steps=config.steps,
+            peak=config.learning_rate,
+            floor=config.min_learning_rate,
+        )
+    return rate * warmup_factor(step, config.warmup_steps)
+
+
+def _check_finite(loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        raise DataError(
+            f"training diverged: the loss is {loss} at step {step}; the last good checkpoint is "
+            "kept, resume with a lower --learning-rate or with --grad-clip"
+        )

@@ -1,0 +1,83 @@
+"""Start or resume a run: configuration in, run folder out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from accelerate import PartialState
+
+from edgesr import __version__
+from edgesr.models import build_model
+from edgesr.train.config import TrainConfig
+from edgesr.train.folder import check_resumable, new_folder
+from edgesr.train.loop import Listener, TrainResult, train
+from edgesr.train.sources import TrainingImages, data_digest, training_images, write_manifest
+from edgesr.train.state import load_state
+
+__all__ = ["Run", "go", "open_run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run that is ready to go.
+
+    Attributes:
+        config: resolved settings.
+        folder: where everything is written.
+        images: decoded images.
+        resume: go on from the state in ``folder``.
+    """
+
+    config: TrainConfig
+    folder: Path
+    images: TrainingImages
+    resume: bool
+
+
+def open_run(
+    config: TrainConfig, *, resume: Path | None = None, dry_run: bool = False
+) -> Run:
+    """Check everything that can be wrong, then make or reopen the run folder.
+
+    Args:
+        config: resolved settings.
+        resume: run folder to go on with.
+        dry_run: check, but make no folder.
+
+    Raises:
+        ConfigError: unknown network or scale, a run of that name exists, or a resumed run would
+            become another one.
+        DataError: images are missing, damaged or too small, or there is nothing to resume.
+    """
+    build_model(config.model, config.scale)
+    if resume is not None:
+        check_resumable(config, resume)
+        load_state(resume)
+    images = training_images(config)
+    if resume is not None:
+        return Run(config=config, folder=resume, images=images, resume=True)
+    processes = PartialState()
+    folder = Path()
+    if processes.is_main_process and not dry_run:
+        folder = new_folder(config)
+        write_manifest(folder, images)
+    processes.wait_for_everyone()
+    return Run(config=config, folder=folder, images=images, resume=False)
+
+
+def go(run: Run, *, listen: Listener = lambda event: None) -> TrainResult:
+    """Train ``run`` to its last step or until it is interrupted."""
+    metadata = {
+        "steps": str(run.config.steps),
+        "data": run.images.description,
+        "data_sha256": data_digest(run.images.train),
+        "edgesr_train": __version__,
+    }
+    return train(
+        run.config,
+        run.folder,
+        images=run.images.train,
+        held_out=run.images.held_out,
+        metadata=metadata,
+        state=load_state(run.folder) if run.resume else None,
+        listen=listen,
+    )

@@ -1,0 +1,113 @@
+"""The mutable things of a run: network, average, optimizer, counters."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import nn
+
+from edgesr.data.cache import DecodedImages
+from edgesr.data.patches import PatchSampler
+from edgesr.errors import ConfigError
+from edgesr.models import build_model
+from edgesr.train.config import TrainConfig
+from edgesr.train.precision import autocast_precision
+from edgesr.train.state import TrainingState
+
+
+@dataclass(kw_only=True)
+class Shell:
+    """What changes while a run goes on.
+
+    Attributes:
+        accelerator: device, processes and gradient exchange.
+        network: the plain network, whose weights are saved.
+        trained: the same network as the steps call it (distributed, compiled).
+        averaged: exponential moving average of ``network``, in evaluation mode.
+        optimizer: Adam.
+        sampler: draws this process's patches.
+        precision: autocast type; None for float32.
+        step: optimizer steps done.
+        best_psnr: best validation PSNR in dB.
+        best_step: the step that reached it.
+    """
+
+    accelerator: Accelerator
+    network: nn.Module
+    trained: nn.Module
+    averaged: nn.Module
+    optimizer: torch.optim.Optimizer
+    sampler: PatchSampler
+    precision: torch.dtype | None
+    step: int = 0
+    best_psnr: float = -math.inf
+    best_step: int = 0
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files."""
+        return bool(self.accelerator.is_main_process)
+
+    def state(self) -> TrainingState:
+        """Return what a resumed run needs."""
+        return TrainingState(
+            step=self.step,
+            weights=self.network.state_dict(),
+            averages=self.averaged.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            best_psnr=self.best_psnr,
+            best_step=self.best_step,
+        )
+
+
+def start(config: TrainConfig, images: DecodedImages, state: TrainingState | None) -> Shell:
+    """Build a run's network and optimizer, fresh or from ``state``.
+
+    Raises:
+        ConfigError: the batch cannot be shared out evenly among the processes.
+    """
+    accelerator = Accelerator()
+    if config.batch_size % accelerator.num_processes:
+        raise ConfigError(
+            f"batch_size = {config.batch_size}: want a multiple of the "
+            f"{accelerator.num_processes} processes"
+        )
+    set_seed(config.seed)
+    network = build_model(config.model, config.scale).to(memory_format=torch.channels_last)
+    averaged = build_model(config.model, config.scale).eval()
+    averaged.load_state_dict(network.state_dict())
+    optimizer = torch.optim.Adam(_groups(network, config.bias_rate_factor), lr=config.learning_rate)
+    shell = Shell(
+        accelerator=accelerator,
+        network=network,
+        trained=network,
+        averaged=averaged.to(accelerator.device),
+        optimizer=optimizer,
+        sampler=PatchSampler(
+            images=images,
+            patch_size=config.patch_size,
+            batch_size=config.batch_size // accelerator.num_processes,
+            seed=config.seed,
+            rank=accelerator.process_index,
+            sampling=config.sampling,
+        ),
+        precision=autocast_precision(config.precision, accelerator.device),
+    )
+    if state is not None:
+        network.load_state_dict(state.weights)
+        averaged.load_state_dict(state.averages)
+        optimizer.load_state_dict(state.optimizer)
+        shell.step, shell.best_psnr = state.step, state.best_psnr
+        shell.best_step = state.best_step
+    prepared, shell.optimizer = accelerator.prepare(network.train(), optimizer)
+    shell.trained = torch.compile(prepared) if config.compile else prepared
+    return shell
+
+
+def _groups(network: nn.Module, bias_rate_factor: float) -> list[dict[str, Any]]:
+    biases = [p for name, p in network.named_parameters() if name.endswith("bias")]
+    others = [p for name, p in network.named_parameters() if not name.endswith("bias")]
+    return [{"params": others, "factor": 1.0}, {"params": biases, "factor": bias_rate_factor}]

@@ -1,0 +1,96 @@
+"""The images of a run: what to train on, what to hold out."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgesr.data.cache import DecodedImages, Progress, decode_pairs
+from edgesr.data.demo import demo_dataset
+from edgesr.data.layouts import Dataset, ImagePair, find_dataset
+from edgesr.errors import DatasetError
+from edgesr.files import write_json
+from edgesr.train.config import TrainConfig
+
+DATA_FILE = "data.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingImages:
+    """Decoded images of a run.
+
+    Attributes:
+        description: what was found where, for people.
+        is_demo: the few photographs of the demo stand in for a data set.
+        train: pairs to train on.
+        held_out: pairs to validate on; none of them is in ``train``.
+    """
+
+    description: str
+    is_demo: bool
+    train: DecodedImages
+    held_out: DecodedImages
+
+
+def training_images(
+    config: TrainConfig, *, progress: Progress = lambda done, total: None
+) -> TrainingImages:
+    """Find and decode the images that ``config`` asks for.
+
+    Raises:
+        DataError: a folder is missing or empty, an image is damaged, or too few are left.
+    """
+    dataset = _dataset(config)
+    if config.val_data is not None:
+        train, held_out = dataset.pairs, find_dataset(config.val_data, config.scale).pairs
+        held_out = held_out[: config.val_images]
+    else:
+        train, held_out = hold_out(dataset.pairs, config.val_images)
+    return TrainingImages(
+        description=dataset.describe(),
+        is_demo=config.data is None,
+        train=decode_pairs(train, config.scale, progress=progress),
+        held_out=decode_pairs(held_out, config.scale),
+    )
+
+
+def hold_out(
+    pairs: Sequence[ImagePair], count: int
+) -> tuple[tuple[ImagePair, ...], tuple[ImagePair, ...]]:
+    """Split off ``count`` pairs spread evenly over the list; return (rest, held out).
+
+    Raises:
+        DatasetError: nothing would be left to train on.
+    """
+    if count >= len(pairs):
+        raise DatasetError(
+            f"{len(pairs)} images, but {count} are to be held out for validation; "
+            "add images, lower --val-images or give --val-data"
+        )
+    chosen = {index * len(pairs) // count for index in range(count)}
+    rest = tuple(pair for index, pair in enumerate(pairs) if index not in chosen)
+    return rest, tuple(pairs[index] for index in sorted(chosen))
+
+
+def data_digest(images: DecodedImages) -> str:
+    """Return one SHA-256 over the pixels of all high-resolution images."""
+    return hashlib.sha256("".join(images.sha256).encode()).hexdigest()
+
+
+def write_manifest(folder: Path, images: TrainingImages) -> None:
+    """Write names and pixel hashes of all images of the run into its folder."""
+    sets = {"train": images.train, "held_out": images.held_out}
+    write_json(
+        folder / DATA_FILE,
+        {
+            "description": images.description,
+            "demo": images.is_demo,
+            **{key: dict(zip(s.names, s.sha256, strict=True)) for key, s in sets.items()},
+        },
+    )
+
+
+def _dataset(config: TrainConfig) -> Dataset:
+    if config.data is None:
+        return demo_dataset(config.scale)
+    return find_dataset(config.data, config.scale, lr_root=config.lr_data)

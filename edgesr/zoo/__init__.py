@@ -1,0 +1,60 @@
+"""Trained networks that ship with edgesr."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from edgesr.errors import CheckpointError
+
+DEFAULT = "ncnet_x3"
+_FOLDER = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZooEntry:
+    """One shipped network.
+
+    Attributes:
+        name: key in ``ZOO``.
+        model: network, a name in ``MODELS``.
+        scale: upscaling factor.
+    """
+
+    name: str
+    model: str
+    scale: int
+
+    @property
+    def tflite(self) -> Path:
+        """Full-integer file, uint8 in and out, any image size."""
+        return _FOLDER / f"{self.name}_int8.tflite"
+
+    @property
+    def weights(self) -> Path:
+        """Float weights (safetensors)."""
+        return _FOLDER / f"{self.name}.safetensors"
+
+    @property
+    def card(self) -> Path:
+        """Results and provenance (JSON), written by ``edgesr`` itself."""
+        return _FOLDER / f"{self.name}.json"
+
+    def read_card(self) -> dict[str, Any]:
+        """Return the content of ``card``.
+
+        Raises:
+            CheckpointError: the installed file is missing or damaged.
+        """
+        try:
+            content: dict[str, Any] = json.loads(self.card.read_text())
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.card}: no readable card; reinstall edgesr") from error
+        return content
+
+
+ZOO: Mapping[str, ZooEntry] = MappingProxyType(
+    {"ncnet_x3": ZooEntry(name="ncnet_x3", model="ncnet", scale=3)}
+)

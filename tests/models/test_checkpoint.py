@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from edgesr.errors import CheckpointError
+from edgesr.models import build_model
+from edgesr.models.checkpoint import load_model, newest_run, save_weights
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "best.safetensors"
+    save_weights(path, build_model("ncnet", 2).state_dict(), model="ncnet", scale=2)
+    return path
+
+
+def test_safetensors_round_trip_is_exact(tmp_path: Path) -> None:
+    network = build_model("abpn", 3)
+    path = tmp_path / "w.safetensors"
+    save_weights(path, network.state_dict(), model="abpn", scale=3, metadata={"step": "7"})
+    loaded = load_model(path)
+    assert (loaded.descriptor.name, loaded.scale, loaded.metadata["step"]) == ("abpn", 3, "7")
+    assert not loaded.module.training
+    for name, value in network.state_dict().items():
+        assert torch.equal(loaded.module.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("key", ["params_ema", "params", None])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_basicsr_pth_is_read(tmp_path: Path, key: str | None, prefix: str) -> None:
+    network = build_model("ncnet", 4)
+    state = {prefix + name: value for name, value in network.state_dict().items()}
+    path = tmp_path / "net.pth"
+    torch.save(state if key is None else {key: state}, path)
+    loaded = load_model(path, model="ncnet", scale=4)
+    assert torch.equal(loaded.module.state_dict()["body.0.weight"], network.body[0].weight)
+
+
+def test_params_ema_wins_over_params(tmp_path: Path) -> None:
+    first, second = build_model("ncnet", 2), build_model("ncnet", 2)
+    torch.save({"params": first.state_dict(), "params_ema": second.state_dict()}, tmp_path / "n.pth")
+    loaded = load_model(tmp_path / "n.pth", model="ncnet", scale=2).module.state_dict()
+    assert torch.equal(loaded["body.0.weight"], second.body[0].weight)
+
+
+def test_pth_with_code_in_it_is_refused(tmp_path: Path) -> None:
+    torch.save({"params": build_model("ncnet", 2)}, tmp_path / "n.pth")
+    with pytest.raises(CheckpointError, match="no readable .pth of plain tensors"):
+        load_model(tmp_path / "n.pth", model="ncnet", scale=2)
+
+
+def test_pth_needs_its_model_named(tmp_path: Path) -> None:
+    torch.save(build_model("ncnet", 2).state_dict(), tmp_path / "n.pth")
+    with pytest.raises(CheckpointError, match="does not say its model; give --model"):
+        load_model(tmp_path / "n.pth")
+
+
+def test_other_scale_is_named(saved: Path) -> None:
+    with pytest.raises(CheckpointError, match="is of scale 2, but scale 3 was asked for"):
+        load_model(saved, scale=3)
+
+
+def test_truncated_file_is_named(saved: Path) -> None:
+    saved.write_bytes(saved.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="no readable safetensors file"):
+        load_model(saved)
+
+
+def test_nan_weights_are_refused(tmp_path: Path) -> None:
+    network = build_model("ncnet", 2)
+    network.body[0].weight.data[0] = float("nan")
+    save_weights(tmp_path / "w.safetensors", network.state_dict(), model="ncnet", scale=2)
+    with pytest.raises(CheckpointError, match=r"body\.0\.weight holds NaN"):
+        load_model(tmp_path / "w.safetensors")
+
+
+def test_run_folder_gives_its_best_weights(saved: Path) -> None:
+    assert load_model(saved.parent).path == saved
+    with pytest.raises(CheckpointError, match="no weights there"):
+        load_model(saved.parent.parent)
+
+
+def test_newest_run_is_the_one_written_last(saved: Path, tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        save_weights(
+            tmp_path / "runs" / name / "last.safetensors",
+            build_model("ncnet", 2).state_dict(),
+            model="ncnet",
+            scale=2,
+        )
+    assert newest_run(tmp_path / "runs").name == "new"
+    with pytest.raises(CheckpointError, match="no trained run there"):
+        newest_run(tmp_path / "nothing")
