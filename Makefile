@@ -1,41 +1,47 @@
-# Needs Python 3.11 (or newer with a torch build for it) and nothing else.
-PYTHON ?= python3.11
-VENV := .venv
-BIN := $(VENV)/bin
+# Two commands for newcomers: `make demo` and `make test`. They need Python 3.11 and make.
+# `make test ARGS="-k packaging"` passes arguments to pytest.
+
+PYTHON311 ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.edgesr-ready
+PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 EXTRAS := train,demo,log,dev
 
 .PHONY: setup demo test check fmt bench wheel clean
 
-setup: $(VENV)/.installed
+setup: $(READY)
 
-$(VENV)/.installed: pyproject.toml constraints.txt
-	command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found; make PYTHON=python3"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
-	touch $@
+# torch comes first and alone, so that a CPU build is taken where one is offered.
+$(READY): pyproject.toml constraints.txt
+	@"$(PYTHON311)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "error: make setup wants Python 3.11 as python3.11 or python3; install it, or give PYTHON311=..." >&2; exit 2; }
+	@test -x $(PYTHON) || "$(PYTHON311)" -m venv $(VENV)
+	$(PIP_INSTALL) torch==2.13.0
+	$(PIP_INSTALL) -e '.[$(EXTRAS)]'
+	@touch $@
 
 demo: setup
-	$(BIN)/edgesr demo
+	$(PYTHON) -m edgesr demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTHON) -m pytest $(ARGS)
 
 check: setup
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(PYTHON) -m ruff format --check edgesr tests
+	$(PYTHON) -m ruff check edgesr tests
+	$(PYTHON) -m mypy
+	$(VENV)/bin/lint-imports --no-cache
 
 fmt: setup
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+	$(PYTHON) -m ruff check --fix edgesr tests
+	$(PYTHON) -m ruff format edgesr tests
 
 bench: setup
-	$(BIN)/edgesr bench
+	$(PYTHON) -m edgesr bench
 
 wheel: setup
-	$(BIN)/python -m build --wheel
+	$(PYTHON) -m build
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

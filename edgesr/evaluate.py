@@ -3,8 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -15,7 +14,6 @@ from edgesr import __version__
 from edgesr.data.layouts import Dataset, ImagePair, read_pair
 from edgesr.errors import DataError, DatasetError
 from edgesr.files import sha256_file
-from edgesr.images import IMAGE_SUFFIXES
 from edgesr.imresize import upscale_bicubic
 from edgesr.metrics import PROTOCOLS, Score, measure
 from edgesr.upscalers import Upscaler
@@ -134,30 +132,6 @@ def evaluate(
         dataset=dataset.describe(),
         images=tuple(results),
     )
-
-
-def with_lr_folder(dataset: Dataset, folder: Path) -> Dataset:
-    """Return ``dataset`` with its LR images taken from ``folder``.
-
-    The LR of ``0001`` at scale 3 is called ``0001`` or ``0001x3`` there, with any image suffix.
-
-    Raises:
-        DatasetError: an image has no LR there, or more than one.
-    """
-    pairs = []
-    for pair in dataset.pairs:
-        stem = pair.hr.stem
-        stems = (stem, f"{stem}x{dataset.scale}")
-        found = [
-            path for s in stems for e in IMAGE_SUFFIXES if (path := folder / f"{s}{e}").is_file()
-        ]
-        if len(found) != 1:
-            count = "no" if not found else f"{len(found)} files as"
-            raise DatasetError(
-                f"{folder}: {count} LR image for {pair.hr}; want one {stem}.png or {stems[1]}.png"
-            )
-        pairs.append(replace(pair, lr=found[0]))
-    return replace(dataset, pairs=tuple(pairs))
 
 
 def mean_scores(scores: Iterable[Scores]) -> Scores:

@@ -32,8 +32,8 @@ _WRITERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
         ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
         ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
         ".webp": ("WEBP", {"lossless": True, "exact": True, "quality": 30, "method": 1}),
-        ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
-        ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+        ".tif": ("TIFF", {}),  # compressed ones lose their EXIF in libtiff
+        ".tiff": ("TIFF", {}),
         ".bmp": ("BMP", {}),
     }
 )
@@ -172,9 +172,10 @@ def can_write(path: Path, *, alpha: bool) -> bool:
 def _decode(path: Path) -> tuple[Image.Image, bytes | None]:
     with _open(path) as image:
         _check_kind(path, image)
+        early = _kept_exif(image) if image.format == "TIFF" else None  # load closes a TIFF,
         try:
-            image.load()
-            return ImageOps.exif_transpose(image), _kept_exif(image)
+            image.load()  # and finds EXIF that stands behind a PNG's pixels
+            return ImageOps.exif_transpose(image), early or _kept_exif(image)
         except _DECODE_ERRORS as error:
             raise _damaged(path, error) from error
 
@@ -235,8 +236,7 @@ def _kept_exif(image: Image.Image) -> bytes | None:
             if tag in source:
                 kept[tag] = source[tag]
         for block in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            found = source.get(block.value)  # TIFF: the tags; other formats: where they are
-            tags = dict(found if isinstance(found, dict) else source.get_ifd(block))
+            tags = dict(source.get_ifd(block))
             for size in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight):
                 tags.pop(size.value, None)
             if tags:

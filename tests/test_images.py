@@ -96,7 +96,7 @@ def test_exif_is_kept_with_orientation_1_and_without_pixel_sizes(
     exif[ORIENTATION] = 6
     exif[MAKE] = "Maker"
     exif.get_ifd(EXIF_BLOCK).update({EXPOSURE: 0.5, PIXEL_WIDTH: 4})
-    Image.fromarray(noise(6, 4, 3)).save(tmp_path / f"a{suffix}", exif=exif)
+    Image.fromarray(noise(6, 4, 3)).save(tmp_path / f"a{suffix}", exif=exif.tobytes())
     write_picture(tmp_path / f"b{suffix}", read_picture(tmp_path / f"a{suffix}"))
     with Image.open(tmp_path / f"b{suffix}") as image:
         kept = image.getexif()
@@ -187,9 +187,9 @@ def write_bad_files(folder: Path) -> None:
         write_image(folder / f"whole{suffix}", noise(64, 64, 3))
         content = (folder / f"whole{suffix}").read_bytes()
         (folder / f"short{suffix}").write_bytes(content[: len(content) // 2])
-    content = bytearray((folder / "whole.png").read_bytes())
-    content[100] ^= 255
-    (folder / "flipped.png").write_bytes(content)
+    damaged = bytearray((folder / "whole.png").read_bytes())
+    damaged[100] ^= 255
+    (folder / "flipped.png").write_bytes(damaged)
     (folder / "folder.png").mkdir()
 
 

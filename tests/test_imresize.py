@@ -14,8 +14,8 @@ from edgesr.errors import DataError
 from edgesr.images import list_images, read_image
 from edgesr.imresize import downscale, imresize, modcrop, upscale_bicubic
 
-GOLDEN_HR = np.arange(12 * 12, dtype=np.int64).reshape(12, 12)
-GOLDEN_HR = ((GOLDEN_HR * 37 + GOLDEN_HR**2 * 11) % 256).astype(np.uint8)
+_NUMBERS = np.arange(12 * 12).reshape(12, 12)
+GOLDEN_HR = ((_NUMBERS * 37 + _NUMBERS**2 * 11) % 256).astype(np.uint8)
 
 # computed once in exact rational arithmetic
 GOLDEN_LR = {

@@ -19,12 +19,12 @@ def integer_network(lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = lr.shape[:2]
     for layer in range(HALO):
         padded = np.pad(values, ((1, 1), (1, 1), (0, 0)))
-        values = sum(
-            (3 * dy + dx + 2 + layer) * padded[dy : dy + height, dx : dx + width] + 7
-            for dy in range(3)
-            for dx in range(3)
-        )
-        values = np.asarray(values % 251)
+        total = np.zeros_like(values)
+        for dy in range(3):
+            for dx in range(3):
+                weight = 3 * dy + dx + 2 + layer
+                total += weight * padded[dy : dy + height, dx : dx + width] + 7
+        values = total % 251
     large = values.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
     large[::2] += 1
     large[:, ::2] += 2

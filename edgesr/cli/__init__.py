@@ -4,32 +4,36 @@ Exit codes: 0 ok, 1 a check failed, 2 usage, 3 bad data or configuration, 4 a mi
 dependency or device, 130 interrupted.
 """
 
+import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import Annotated, NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from edgesr import __version__
-from edgesr.cli.config import train_config_files
+from edgesr.cli.config import check_whole_numbers, train_config_files
 from edgesr.errors import EdgesrError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 INTERRUPTED = 130
 _USAGE = 2
 _BAD_DATA = 3
+_MISSING = 4
 
 app = App(
     name="edgesr",
     help="Train, quantize, export and measure small image super-resolution networks.",
     version=__version__,
-    help_on_error=False,
+    config=check_whole_numbers,
     suppress_keyboard_interrupt=False,
 )
+app.meta.suppress_keyboard_interrupt = False
 app.command("edgesr.cli.upscale:upscale", help="Enlarge photographs.")
-app.command("edgesr.cli.train:train", config=train_config_files, help="Train a network.")
+app.command(
+    "edgesr.cli.train:train",
+    config=(train_config_files, check_whole_numbers),
+    help="Train a network.",
+)
 app.command("edgesr.cli.eval:eval_", name="eval", help="Measure PSNR and SSIM.")
 app.command("edgesr.cli.export:export", help="Write a verified INT8 or float TFLite file.")
 app.command("edgesr.cli.models:models", help="List networks and shipped weights.")
@@ -38,20 +42,38 @@ app.command("edgesr.cli.bench:bench", help="Time models against each other.")
 app.command("edgesr.cli.demo:demo", help="Show the whole path on sample photographs.")
 
 
-def main(arguments: "Sequence[str] | None" = None) -> NoReturn:
+@app.meta.default
+def _launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
+) -> None:
+    """Run the command that ``tokens`` name.
+
+    Args:
+        tokens: the command and its arguments.
+        quiet: results and errors only, neither messages nor progress.
+    """
+    from edgesr.cli.console import hushed
+
+    with hushed(quiet=quiet):
+        app(tokens)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with its code."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
-def run(arguments: "Iterable[str]") -> int:
+def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - one return a kind of end
     """Run one command and return its exit code; an expected error prints one line on stderr."""
     try:
-        app(
+        app.meta(
             list(arguments),
             exit_on_error=False,
             print_error=False,
             result_action="return_value",
         )
+        sys.stdout.flush()
     except EdgesrError as error:
         return _fail(str(error), error.exit_code)
     except CycloptsError as error:
@@ -59,8 +81,14 @@ def run(arguments: "Iterable[str]") -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone: nothing is left to say
+        # The reader of our output has gone; Python's own flush at exit must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ModuleNotFoundError as error:
+        if (extra := _EXTRAS.get((error.name or "").partition(".")[0])) is None:
+            raise
+        message = f"the Python package {error.name} is missing; install edgesr[{extra}]"
+        return _fail(message, _MISSING)
     except OSError as error:
         if error.filename is None and error.strerror is None:
             raise
@@ -69,13 +97,23 @@ def run(arguments: "Iterable[str]") -> int:
     return 0
 
 
+_EXTRAS = {
+    "accelerate": "train",
+    "flatbuffers": "train",
+    "safetensors": "train",
+    "skimage": "demo",
+    "tensorboard": "log",
+    "tomli_w": "train",
+    "torch": "train",
+}
+"""Which extra brings a package that the core does without."""
+
+
 def _is_from_file(error: CycloptsError) -> bool:
     token = getattr(error, "token", None)
     return token is not None and token.source not in {"", "cli"}
 
 
 def _fail(message: str, code: int) -> int:
-    from edgesr.cli.console import say
-
-    say(f"error: {' '.join(message.split())}")
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return code

@@ -42,9 +42,9 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
         threads: CPU threads; default is all.
         json: print one JSON document instead of a table.
     """
-    from edgesr.cli.console import err, out
+    from edgesr.cli.console import out, say
     from edgesr.data.layouts import find_dataset
-    from edgesr.evaluate import evaluate, to_json, with_lr_folder
+    from edgesr.evaluate import evaluate, to_json
     from edgesr.metrics import PROTOCOLS
     from edgesr.upscalers import load_upscaler
 
@@ -52,9 +52,8 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
         load_upscaler(source, scale=scale, model=model, threads=threads)
         for source in sources or _newest()
     ]
-    dataset = find_dataset(data, _common_scale(upscalers))
-    dataset = dataset if lr is None else with_lr_folder(dataset, lr)
-    err.print(dataset.describe(), markup=False, highlight=False, soft_wrap=True)
+    dataset = find_dataset(data, _common_scale(upscalers), lr_root=lr)
+    say(dataset.describe())
     chosen = list(protocol or PROTOCOLS)
     results = [evaluate(upscaler, dataset, chosen, limit=limit) for upscaler in upscalers]
     if json:
@@ -63,7 +62,7 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
         return
     out.print(_table(results))
     for result in results:
-        out.print(_closing_line(result), markup=False, highlight=False, soft_wrap=True)
+        out.print(_closing_line(result), markup=False, soft_wrap=True)
 
 
 def _newest() -> list[str]:

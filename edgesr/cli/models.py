@@ -1,7 +1,5 @@
 """``edgesr models``: the networks that can be trained and the trained ones that ship."""
 
-import json as jsonlib
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -70,18 +68,15 @@ def _shipped() -> list[dict[str, Any]]:
                 for path in (entry.tflite, entry.weights)
                 if path.is_file()
             ],
-            "psnr": _card_psnr(entry.card),
+            "psnr": _psnr(entry.read_card()),
         }
         for entry in ZOO.values()
     ]
 
 
-def _card_psnr(card: Path) -> dict[str, float]:
-    """Return ``dataset protocol`` -> PSNR in dB as the card beside a shipped model states it."""
-    path = card.with_suffix(".json")
-    if not path.is_file():
-        return {}
-    evaluations = jsonlib.loads(path.read_text(encoding="utf-8")).get("evaluations", {})
+def _psnr(card: dict[str, Any]) -> dict[str, float]:
+    """Return ``dataset protocol`` -> PSNR in dB of the INT8 file, as its card states it."""
+    evaluations = card.get("evaluations", {})
     return {
         f"{dataset} {protocol}": round(score["psnr"], 3)
         for dataset, evaluation in evaluations.items()

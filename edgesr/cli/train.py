@@ -1,7 +1,7 @@
 """``edgesr train``: from photographs to a run folder with weights."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from cyclopts import Parameter
 
@@ -18,7 +18,7 @@ _DEFAULTS = TrainConfig()
 def train(
     *,
     recipe: str | None = None,
-    config: Path | None = None,
+    config: Path | None = None,  # noqa: ARG001 - train_config_files reads it
     resume: Path | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     settings: Annotated[TrainConfig, Parameter(name="*")] = _DEFAULTS,
@@ -30,6 +30,7 @@ def train(
         config: TOML file with the keys of the flags (`learning_rate = 1e-3`).
         resume: run folder to go on with, as if it had never stopped.
         dry_run: check settings and images, then stop.
+        settings: everything that decides the run.
     """
     from edgesr.cli.console import out, say
     from edgesr.train.run import go, open_run
@@ -39,7 +40,9 @@ def train(
     run = open_run(settings, resume=resume, dry_run=dry_run)
     say(_opening(run))
     if dry_run:
+        say("dry run: nothing was written")
         return
+    say(f"run folder {run.folder}")
     with _Listener(run.config.steps) as listener:
         result = go(run, listen=listener)
     out.print(_closing(result), markup=False, soft_wrap=True)
@@ -51,12 +54,12 @@ def _opening(run: "Run") -> str:
     lines = [run.images.description]
     if run.images.is_demo:
         lines.append(
-            "NOTE: no --data given: these few demo photographs are good for trying edgesr out, "
-            "not for a network to ship"
+            "DEMO SET: no --data was given, so these few photographs stand in; good for trying "
+            "edgesr out, not for a network to use"
         )
     lines.append(
-        f"training on {len(run.images.train.names)} images, {len(run.images.held_out.names)} held "
-        f"out; run folder {run.folder}"
+        f"training on {len(run.images.train.names)} images, "
+        f"{len(run.images.held_out.names)} held out"
     )
     return "\n".join(lines)
 
@@ -90,7 +93,7 @@ class _Listener:
         )
         self._task = self._progress.add_task("", total=steps)
 
-    def __enter__(self) -> "_Listener":
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

@@ -19,7 +19,7 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
     model: Annotated[str | None, Parameter(name=["--model", "-n"])] = None,
     scale: Annotated[int | None, Parameter(name=["--scale", "-s"])] = None,
     tile: Annotated[int | None, Parameter(name=["--tile", "-t"], validator=Number(gte=0))] = None,
-    suffix: str | None = None,
+    suffix: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     ext: str = "png",
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     keep_grey: bool = True,
@@ -38,7 +38,7 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
             folder; default is the INT8 NCNet that ships with edgesr.
         scale: upscaling factor; chooses among the shipped models when no --model is given.
         tile: longest side of a window in input pixels, 0 for one piece; does not change the
-            result, only memory and time. Default is 512.
+            result, only memory and time. Default is 256.
         suffix: added to the file name; default is _x3 for factor 3.
         ext: format of made-up file names: png, webp, tif or jpg.
         overwrite: replace files that exist.
@@ -46,7 +46,7 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
         threads: CPU threads; default is all.
         json: print one JSON document instead of a line for each file.
     """
-    from edgesr.cli.console import err, out
+    from edgesr.cli.console import out, say
     from edgesr.upscalers import load_upscaler
     from edgesr.upscalers.photos import Naming, check_job, plan_jobs, upscale_file
 
@@ -70,11 +70,11 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
             except EdgesrError as error:
                 failed[job.source] = error
                 if len(jobs) > 1:
-                    err.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+                    say(f"error: {error}")
             else:
                 done.append(result)
                 if not json:
-                    out.print(_line(result), markup=False, highlight=False, soft_wrap=True)
+                    out.print(_line(result), markup=False, soft_wrap=True)
             progress.remove_task(task)
     if json:
         out.print_json(data=_document(upscaler.name, upscaler.scale, done, failed))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ def decode_pairs(
     scale: int,
     *,
     root: Path | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda _done, _total: None,
 ) -> DecodedImages:
     """Decode ``pairs`` into a cache below ``root``, or map the cache that is already there.
 
@@ -68,7 +69,7 @@ def decode_pairs(
         OutputError: the cache cannot be written.
     """
     folder = (root or cache_root()) / f"pairs-{_digest(pairs, scale)}"
-    if not (folder / "index.json").is_file():
+    if not _is_whole(folder, scale):
         _build(folder, pairs, scale, progress)
     return _map(folder, scale)
 
@@ -89,9 +90,7 @@ def _build(folder: Path, pairs: Sequence[ImagePair], scale: int, progress: Progr
         temporary = Path(tempfile.mkdtemp(prefix=".pairs-", dir=folder.parent))
         try:
             _write_pixels(temporary, pairs, scale, progress)
-            if folder.exists():
-                shutil.rmtree(folder)
-            temporary.replace(folder)
+            _put(temporary, folder, scale)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
@@ -101,9 +100,34 @@ def _build(folder: Path, pairs: Sequence[ImagePair], scale: int, progress: Progr
         ) from error
 
 
-def _write_pixels(
-    folder: Path, pairs: Sequence[ImagePair], scale: int, progress: Progress
-) -> None:
+def _put(temporary: Path, folder: Path, scale: int) -> None:
+    """Rename ``temporary`` to ``folder`` unless another process was quicker."""
+    if _is_whole(folder, scale):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        temporary.replace(folder)
+    except OSError:
+        if not _is_whole(folder, scale):
+            raise
+
+
+def _is_whole(folder: Path, scale: int) -> bool:
+    """Say whether ``folder`` holds a cache with all of its pixels."""
+    try:
+        entries = json.loads((folder / "index.json").read_text())
+        size = (folder / "pixels.bin").stat().st_size
+    except (OSError, ValueError):
+        return False
+    return size == sum(_bytes(entry, scale) for entry in entries)
+
+
+def _bytes(entry: dict[str, Any], scale: int) -> int:
+    size: int = entry["height"] * entry["width"] * _CHANNELS * (1 + scale**2)
+    return size
+
+
+def _write_pixels(folder: Path, pairs: Sequence[ImagePair], scale: int, progress: Progress) -> None:
     entries = []
     offset = 0
     with (folder / "pixels.bin").open("wb") as stream, ThreadPoolExecutor(2) as threads:

@@ -1,36 +1,45 @@
-"""The photographs that scikit-image ships, as a stand-in where no data set is given."""
+"""The photographs inside scikit-image's package: enough to try edgesr out, far too few for more."""
 
-from importlib.util import find_spec
+import importlib.util
 from pathlib import Path
 
 from edgesr.data.layouts import Dataset, ImagePair
 from edgesr.errors import MissingDependencyError
 
-DEMO_PHOTOGRAPHS = (
+_PHOTOGRAPHS = (
     "astronaut.png",
     "chelsea.png",
     "coffee.png",
     "hubble_deep_field.jpg",
+    "ihc.png",
     "motorcycle_left.png",
     "retina.jpg",
     "rocket.jpg",
 )
-"""Colour photographs in scikit-image's wheel; its README states their (free) licences."""
 
 
 def demo_dataset(scale: int) -> Dataset:
-    """Return the demo photographs as a data set; low resolution is made from them.
+    """Return the colour photographs of scikit-image with low resolution made on the fly.
 
     Raises:
-        MissingDependencyError: scikit-image is not installed.
+        MissingDependencyError: scikit-image is not installed, or has no photographs inside.
     """
-    spec = find_spec("skimage")
-    if spec is None or spec.origin is None:
+    folder = _folder()
+    files = [folder / name for name in _PHOTOGRAPHS]
+    pairs = tuple(ImagePair(name=path.stem, hr=path) for path in files if path.is_file())
+    if not pairs:
         raise MissingDependencyError(
-            "the demo photographs come with scikit-image, which is not installed; "
-            "pip install 'edgesr[demo]' or give --data"
+            f"{folder}: this scikit-image has no photographs inside; "
+            "install edgesr[demo], or give --data FOLDER"
         )
-    folder = Path(spec.origin).parent / "data"
-    present = [folder / name for name in DEMO_PHOTOGRAPHS if (folder / name).is_file()]
-    pairs = tuple(ImagePair(name=path.name, hr=path) for path in present)
-    return Dataset(kind="DEMO photographs of scikit-image", root=folder, scale=scale, pairs=pairs)
+    return Dataset(kind="demo photographs of scikit-image", root=folder, scale=scale, pairs=pairs)
+
+
+def _folder() -> Path:
+    found = importlib.util.find_spec("skimage")
+    if found is None or found.origin is None:
+        raise MissingDependencyError(
+            "no --data was given and scikit-image with its demo photographs is missing; "
+            "install edgesr[demo], or give --data FOLDER"
+        )
+    return Path(found.origin).parent / "data"

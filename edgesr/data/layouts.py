@@ -1,183 +1,189 @@
-"""Folders of images as people have them, recognised by their names.
+"""Find images, and the low-resolution half of pairs, in the folder layouts that people have.
 
-| layout    | high resolution        | low resolution (scale 3)                            |
-|-----------|------------------------|-----------------------------------------------------|
-| DIV2K     | `DIV2K_train_HR/`      | `DIV2K_train_LR_bicubic/X3/0001x3.png`              |
-| benchmark | `HR/`, `GTmod12/`      | `LR_bicubic/X3/babyx3.png`, `LRbicx3/`, `LR/X3/`    |
-| flat      | images at any depth    | `X3/` beside them, else made from them (bicubic)     |
+| layout    | high resolution             | low resolution, for scale 3                         |
+|-----------|-----------------------------|-----------------------------------------------------|
+| DIV2K     | `DIV2K_train_HR/0001.png`   | `DIV2K_train_LR_bicubic/X3/0001x3.png`              |
+| benchmark | `HR/baby.png`               | `LR_bicubic/X3/babyx3.png`                          |
+| BasicSR   | `GTmod12/baby.png`          | `LRbicx3/baby.png`                                  |
+| flat      | `baby.png`, `portraits/...` | `X3/baby.png`, or `X3` in another folder; else made |
 
-Where a folder of low-resolution images is there, every image must have its pair in it; where there
-is none, the pairs are made, and ``Dataset.describe`` says which of the two happened.
+DIV2K stands for every set that is named like it (Flickr2K_HR, DIV2K_valid_HR, LSDIR_train_HR).
+A pair is made of equal names, at equal places below their folders; the low-resolution name may end
+in ``x3``. Nothing is paired by order, and what does not match is an error.
 """
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-import numpy as np
-from numpy.typing import NDArray
-
+from edgesr.data.pairs import Dataset, ImagePair, read_pair
 from edgesr.errors import DatasetError
-from edgesr.images import IMAGE_SUFFIXES, read_image
-from edgesr.imresize import downscale, modcrop
+from edgesr.images import IMAGE_SUFFIXES, list_images
 
-_DIV2K_SPLITS = ("DIV2K_train", "DIV2K_valid")
-_BENCHMARK_HR = ("HR", "GTmod12", "GTmod24", "GT")
-_SKIPPED = re.compile(r"\..*|[xX][2-8]|LR.*")
-Pixels = NDArray[np.uint8]
+__all__ = ["Dataset", "ImagePair", "find_dataset", "read_pair"]
+
+_LR_FOLDER = re.compile(r"X\d|LR|LR_\w+|LRbicx\d|\w+_LR|\w+_LR_\w+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagePair:
-    """One picture: ``hr`` file, and ``lr`` file or None where it is made from ``hr``."""
-
-    name: str
+class _Place:
     hr: Path
-    lr: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dataset:
-    """A recognised folder.
-
-    Attributes:
-        kind: layout, in words.
-        root: folder that was given.
-        scale: upscaling factor of the pairs.
-        pairs: sorted by name.
-        lr_root: folder of the low-resolution files; None where they are made.
-    """
-
-    kind: str
-    root: Path
-    scale: int
-    pairs: tuple[ImagePair, ...]
-    lr_root: Path | None = None
-
-    def describe(self) -> str:
-        """Return one line that says what was found."""
-        made = f"bicubic x{self.scale} made from them"
-        low = made if self.lr_root is None else f"x{self.scale} pairs in {self.lr_root}"
-        return f"{self.root}: {self.kind}, {len(self.pairs)} HR images, LR: {low}"
+    lr: Path | None
+    not_hr: tuple[Path, ...] = ()
+    note: str = ""
 
 
 def find_dataset(root: Path, scale: int, *, lr_root: Path | None = None) -> Dataset:
-    """Recognise the layout of ``root`` and pair its images for ``scale``.
+    """Find the images below ``root`` and the low-resolution files that belong to them.
 
     Args:
-        root: folder with a layout of the table above.
+        root: folder in one of the layouts above.
         scale: upscaling factor.
-        lr_root: folder of low-resolution images that lies elsewhere, or its parent of ``X3``.
+        lr_root: folder with the low-resolution files, or with ``X3`` or ``LR_bicubic/X3`` in it.
 
     Raises:
-        DatasetError: no folder, no images, or an image without its pair.
+        DatasetError: a folder is missing or empty, or high- and low-resolution files differ.
     """
     root = Path(root)
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "does not exist"
-        raise DatasetError(f"{root}: {what}, want a folder of images; check --data")
-    kind, hr_root, found_lr = _recognise(root, scale)
-    if lr_root is not None:
-        found_lr = _lr_folder(Path(lr_root), scale)
-    files = _images_below(hr_root)
-    if not files:
-        suffixes = " ".join(IMAGE_SUFFIXES)
-        raise DatasetError(f"{hr_root}: holds no images ({suffixes}); add some or check --data")
-    names = [path.relative_to(hr_root).as_posix() for path in files]
-    lows = _pair(files, found_lr, scale) if found_lr is not None else [None] * len(files)
-    pairs = tuple(
-        ImagePair(name=name, hr=hr, lr=lr)
-        for name, hr, lr in zip(names, files, lows, strict=True)
+    _check_folder(root)
+    kind, place = next(
+        (kind, place) for kind, find in _LAYOUTS.items() if (place := find(root, scale)) is not None
     )
-    return Dataset(kind=kind, root=root, scale=scale, pairs=pairs, lr_root=found_lr)
-
-
-def read_pair(pair: ImagePair, scale: int) -> tuple[Pixels, Pixels]:
-    """Decode a pair.
-
-    The high-resolution image is cropped at the bottom and right to multiples of ``scale``.
-
-    Returns:
-        LR ``(h, w, 3)`` and HR ``(h * scale, w * scale, 3)``, uint8 RGB.
-
-    Raises:
-        ImageError: a file is missing or damaged.
-        DatasetError: the image is smaller than ``scale``, or the sizes do not match.
-    """
-    hr = modcrop(read_image(pair.hr), scale)
-    if not hr.size:
-        raise DatasetError(f"{pair.hr}: is smaller than {scale} pixels a side; remove it")
-    if pair.lr is None:
-        return downscale(hr, scale), hr
-    lr = read_image(pair.lr)
-    wanted = (hr.shape[0] // scale, hr.shape[1] // scale)
-    if lr.shape[:2] != wanted:
-        raise DatasetError(
-            f"{pair.lr}: is {lr.shape[1]}x{lr.shape[0]}, want {wanted[1]}x{wanted[0]} as the x{scale} "
-            f"pair of {pair.hr} ({hr.shape[1]}x{hr.shape[0]} cropped); check the scale of the LR set"
-        )
-    return lr, hr
-
-
-def _recognise(root: Path, scale: int) -> tuple[str, Path, Path | None]:
-    for split in _DIV2K_SPLITS:
-        hr = root if root.name == f"{split}_HR" else root / f"{split}_HR"
-        if hr.is_dir():
-            low = hr.parent / f"{split}_LR_bicubic" / f"X{scale}"
-            return f"DIV2K layout ({hr.name})", hr, low if low.is_dir() else None
-    for name in _BENCHMARK_HR:
-        hr = root / name
-        if hr.is_dir():
-            lows = [root / f"LRbicx{scale}", root / "LR_bicubic", root / "LR"]
-            low = next((folder for folder in lows if folder.is_dir()), None)
-            found = None if low is None else _lr_folder(low, scale)
-            return f"benchmark layout ({name}/)", hr, found
-    low = next((root / name for name in (f"X{scale}", f"x{scale}") if (root / name).is_dir()), None)
-    return "folder of images", root, low
-
-
-def _lr_folder(folder: Path, scale: int) -> Path:
-    """Return the ``X3`` below ``folder`` for scale 3, else ``folder`` when it holds images."""
-    for candidate in (folder / f"X{scale}", folder / f"x{scale}"):
-        if candidate.is_dir():
-            return candidate
-    if folder.is_dir() and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
-        return folder
-    raise DatasetError(
-        f"{folder}: holds no low-resolution images for scale {scale}, want X{scale}/ in it; "
-        "leave the folder out to have them made"
-    )
-
-
-def _images_below(root: Path) -> list[Path]:
-    """Return the images at any depth; hidden folders and low-resolution ``X3`` are left out."""
-    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    return [
-        path
-        for path in files
-        if path.is_file()
-        and not any(_SKIPPED.fullmatch(part) for part in path.relative_to(root).parts)
-    ]
-
-
-def _pair(files: Sequence[Path], lr_root: Path, scale: int) -> list[Path | None]:
-    by_stem: dict[str, list[Path]] = {}
-    for path in sorted(lr_root.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            by_stem.setdefault(path.stem, []).append(path)
-    return [_partner(path, by_stem, lr_root, scale) for path in files]
-
-
-def _partner(hr: Path, by_stem: dict[str, list[Path]], lr_root: Path, scale: int) -> Path:
-    stems = (f"{hr.stem}x{scale}", hr.stem)
-    found = [path for stem in stems for path in by_stem.get(stem, [])]
+    lr_folder = place.lr if lr_root is None else _lr_folder(Path(lr_root), scale)
+    found = _index(place.hr, skip=[*place.not_hr, *([] if lr_folder is None else [lr_folder])])
     if not found:
+        known = " ".join(IMAGE_SUFFIXES)
+        raise DatasetError(f"{place.hr}: no images in it; want files that end in one of {known}")
+    pairs = tuple(ImagePair(name=name, hr=path) for name, path in found.items())
+    if lr_folder is not None:
+        pairs = _with_lr(pairs, lr_folder, scale)
+    return Dataset(kind=kind, root=place.hr, scale=scale, pairs=pairs, note=place.note)
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    came = "is a file" if folder.exists() else "does not exist"
+    raise DatasetError(f"{folder}: {came}; want a folder of images, check the path")
+
+
+def _with_lr(pairs: tuple[ImagePair, ...], folder: Path, scale: int) -> tuple[ImagePair, ...]:
+    """Add to each pair the file of its name below ``folder``, and leave none over."""
+    found = _index(folder)
+    matched = []
+    for pair in pairs:
+        names = [name for name in (pair.name, f"{pair.name}x{scale}") if name in found]
+        if len(names) != 1:
+            came = f"both {names[0]} and {names[1]}" if names else "no LR image"
+            raise DatasetError(
+                f"{folder}: {came} for {pair.hr}; want one file {pair.name}.png or "
+                f"{pair.name}x{scale}.png"
+            )
+        matched.append(ImagePair(name=pair.name, hr=pair.hr, lr=found.pop(names[0])))
+    if found:
+        path = next(iter(found.values()))
         raise DatasetError(
-            f"{hr}: has no low-resolution pair, want {stems[0]}{hr.suffix} or {hr.name} in "
-            f"{lr_root}; add it or leave the folder out to have the pairs made"
+            f"{path}: no HR image of that name ({len(found)} such files); remove it, or name the "
+            "folder that holds the HR images"
         )
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise DatasetError(f"{hr}: has several low-resolution pairs in {lr_root} ({names}); keep one")
-    return found[0]
+    return tuple(matched)
+
+
+def _lr_folder(root: Path, scale: int) -> Path:
+    _check_folder(root)
+    for folder in (root / f"X{scale}", root / "LR_bicubic" / f"X{scale}", root / f"LRbicx{scale}"):
+        if folder.is_dir():
+            return folder
+    if others := [path.name for path in root.iterdir() if _LR_FOLDER.fullmatch(path.name)]:
+        raise DatasetError(f"{root}: has {', '.join(sorted(others))}, but no folder X{scale}")
+    return root
+
+
+def _index(folder: Path, *, skip: Collection[Path] = ()) -> dict[str, Path]:
+    """Return the images below ``folder`` by their name in the data set, sorted."""
+    paths = sorted(_walk(folder, skip))
+    places = [path.relative_to(folder) for path in paths]
+    stems = [place.with_suffix("").as_posix() for place in places]
+    return {
+        stem if stems.count(stem) == 1 else place.as_posix(): path
+        for stem, place, path in zip(stems, places, paths, strict=True)
+    }
+
+
+def _walk(folder: Path, skip: Collection[Path]) -> Iterator[Path]:
+    seen = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        parent = Path(here)
+        seen.add(parent.resolve())
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            and parent / name not in skip
+            and (parent / name).resolve() not in seen
+        ]
+        for name in folders:
+            if _LR_FOLDER.fullmatch(name):
+                raise DatasetError(
+                    f"{parent / name}: holds low-resolution images by its name, beside the images "
+                    f"of {folder}; name the folder of the HR images, and --lr for the LR ones"
+                )
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield parent / name
+
+
+def _existing(folder: Path) -> Path | None:
+    return folder if folder.is_dir() else None
+
+
+def _div2k(root: Path, scale: int) -> _Place | None:
+    """``NAME_HR`` with ``NAME_LR_bicubic/X3``, named itself or by the folder that holds it."""
+    if root.name.endswith("_HR"):
+        return _div2k_part(root, scale)
+    parts = sorted(path for path in root.glob("*_HR") if path.is_dir())
+    if not parts:
+        return None
+    train = [path for path in parts if path.name.endswith("_train_HR")] or parts
+    if len(train) > 1:
+        names = ", ".join(path.name for path in train)
+        raise DatasetError(f"{root}: several sets in it ({names}); name one of these folders")
+    others = ", ".join(path.name for path in parts if path != train[0])
+    note = f"{others} left out; name it to use it" if others else ""
+    return _div2k_part(train[0], scale, note)
+
+
+def _div2k_part(hr: Path, scale: int, note: str = "") -> _Place:
+    lr = hr.with_name(f"{hr.name.removesuffix('_HR')}_LR_bicubic") / f"X{scale}"
+    return _Place(hr=hr, lr=_existing(lr), note=note)
+
+
+def _benchmark(root: Path, scale: int) -> _Place | None:
+    hr = _existing(root / "HR")
+    lr = root / "LR_bicubic" / f"X{scale}"
+    return None if hr is None else _Place(hr=hr, lr=_existing(lr))
+
+
+def _basicsr(root: Path, scale: int) -> _Place | None:
+    hr = _existing(root / "GTmod12")
+    return None if hr is None else _Place(hr=hr, lr=_existing(root / f"LRbicx{scale}"))
+
+
+def _flat(root: Path, scale: int) -> _Place | None:
+    """Images in ``root`` with folders X2, X3, X4 beside them, or a tree of images."""
+    low = tuple(root.glob("X[0-9]")) if list_images(root) else ()
+    return _Place(hr=root, lr=_existing(root / f"X{scale}") if low else None, not_hr=low)
+
+
+_LAYOUTS: Mapping[str, Callable[[Path, int], _Place | None]] = MappingProxyType(
+    {
+        "DIV2K layout": _div2k,
+        "benchmark layout (HR, LR_bicubic)": _benchmark,
+        "BasicSR layout (GTmod12, LRbic)": _basicsr,
+        "flat folder": _flat,
+    }
+)
+"""Tried in this order; the last one always applies."""

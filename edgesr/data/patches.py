@@ -71,7 +71,9 @@ class PatchSampler:
             symmetry = int(random.integers(_SYMMETRIES))
             lr[row] = dihedral(source[top : top + side, left : left + side], symmetry)
             top, left, size = top * scale, left * scale, side * scale
-            hr[row] = dihedral(self.images.hr[index][top : top + size, left : left + size], symmetry)
+            hr[row] = dihedral(
+                self.images.hr[index][top : top + size, left : left + size], symmetry
+            )
         return lr, hr
 
     def _draw_images(self, random: np.random.Generator) -> NDArray[np.intp]:

@@ -21,7 +21,7 @@ from edgesr.imresize import downscale
 from edgesr.quant.calibrate import CalibrationBatch
 
 NUM_IMAGES = 32
-CROPS_PER_IMAGE = 4
+CROPS_PER_IMAGE = 2
 CROP_SIZE = 64
 NUM_LARGE = 8
 LARGE_SIZE = 160
@@ -83,9 +83,10 @@ def choose_images(
         DatasetError: a folder is missing or has too few images.
         CheckpointError: the run folder's config.toml or data.json is damaged.
     """
+    kept: tuple[ImagePair, ...] = ()
     if calibration is not None:
         dataset = find_dataset(calibration, scale)
-        train, kept, source = dataset.pairs, (), dataset.describe()
+        train, source = dataset.pairs, dataset.describe()
     else:
         train, kept, source = _run_images(checkpoint.parent, scale)
     held_out_source = f"set aside from: {source}" if not kept else f"held out by the run: {source}"
@@ -106,7 +107,7 @@ def choose_images(
 
 
 def calibration_set(pairs: Sequence[ImagePair], scale: int, *, seed: int = 0) -> CalibrationSet:
-    """Cut low-resolution crops from ``pairs``: four of 64 pixels each and a few of 160.
+    """Cut low-resolution crops from ``pairs``: two of 64 pixels each and a few of 160.
 
     Images smaller than a crop give one crop of their own size.
 
@@ -143,9 +144,7 @@ def calibration_set(pairs: Sequence[ImagePair], scale: int, *, seed: int = 0) ->
     )
 
 
-def held_out_pair(
-    pair: ImagePair, scale: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def held_out_pair(pair: ImagePair, scale: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return LR and HR of a held-out image, cut to 192 low-resolution pixels round the middle.
 
     Raises:
@@ -209,8 +208,7 @@ def _crop(
     starts = [int(random.integers(s - n + 1)) for s, n in zip(sides, sizes, strict=True)]
     begins = [max(0, start - _MARGIN) for start in starts]
     ends = [
-        min(side, start + n + _MARGIN)
-        for side, start, n in zip(sides, starts, sizes, strict=True)
+        min(side, start + n + _MARGIN) for side, start, n in zip(sides, starts, sizes, strict=True)
     ]
     rows, columns = (slice(b * factor, e * factor) for b, e in zip(begins, ends, strict=True))
     part = picture[rows, columns]

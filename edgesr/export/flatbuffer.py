@@ -67,7 +67,7 @@ class ModelBuilder:
         self._codes: dict[tuple[int, int], int] = {}
         self._stored: dict[bytes, int] = {}
 
-    def tensor(
+    def tensor(  # noqa: PLR0913 - a tensor has that many facts
         self,
         name: str,
         shape: Sequence[int],

@@ -18,7 +18,6 @@ from edgesr.graph.ops import (
     Pad,
     Relu,
     Relu6,
-    ResizeNearest,
 )
 
 _CODE = schema.BuiltinOperator
@@ -78,7 +77,7 @@ def add_operator(
 
 
 def add_clip(model: ModelBuilder, op: Clip, source: int, middle: int, output: int) -> None:
-    """Add a float clip as MINIMUM into tensor ``middle`` and MAXIMUM (RELU at 0) into ``output``."""
+    """Add a float clip: MINIMUM into tensor ``middle``, MAXIMUM or RELU into ``output``."""
     high = _number(model, f"{op.name}/high", op.high)
     options: Any = (_OPTIONS.MaximumMinimumOptions, schema.MaximumMinimumOptionsT())
     model.operator(_CODE.MINIMUM, [source, high], middle, options=options)
@@ -124,24 +123,4 @@ def _add_convolution(
 
 
 def _number(model: ModelBuilder, name: str, value: float) -> int:
-    return model.tensor(name, (), np.float32, data=np.float32(value))
-
-
-def add_resize(
-    model: ModelBuilder,
-    op: ResizeNearest,
-    source: int,
-    output: int,
-    size: tuple[int, int],
-    *,
-    quantized: bool,
-) -> None:
-    """Add RESIZE_NEAREST_NEIGHBOR to ``size``, height and width, which the file fixes."""
-    numbers = np.array(size, np.int32)
-    constant = model.tensor(f"{op.name}/size", (2,), np.int32, data=numbers)
-    options = schema.ResizeNearestNeighborOptionsT()
-    options.alignCorners, options.halfPixelCenters = False, False
-    tagged = (_OPTIONS.ResizeNearestNeighborOptions, options)
-    version = 1 + quantized
-    code = _CODE.RESIZE_NEAREST_NEIGHBOR
-    model.operator(code, [source, constant], output, version=version, options=tagged)
+    return model.tensor(name, (), np.float32, data=np.asarray(value, np.float32))

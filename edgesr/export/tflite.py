@@ -7,17 +7,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgesr.errors import GraphError
 from edgesr.export.flatbuffer import ModelBuilder
 from edgesr.export.lowering import (
     add_clip,
     add_dequantize,
     add_operator,
     add_quantize,
-    add_resize,
 )
 from edgesr.graph.graph import Graph
-from edgesr.graph.ops import Clip, Conv2D, DepthwiseConv2D, Op, ResizeNearest, WeightedOp
+from edgesr.graph.ops import Clip, Conv2D, DepthwiseConv2D, Op, WeightedOp
 from edgesr.graph.shapes import Shape, infer_shapes
 from edgesr.quant.affine import bias_scales
 from edgesr.quant.scheme import CODE_MIN, QuantizedGraph
@@ -45,7 +43,7 @@ def write_float32(
         metadata: text entries for the file; keys start with ``edgesr``.
 
     Raises:
-        GraphError: the graph was not lowered, or holds an operation that needs a fixed shape.
+        GraphError: the graph was not lowered.
     """
     sheet = _Sheet(graph=graph, quantized=None, shapes=_shapes(graph, shape), free=shape is None)
     for spec in graph.inputs:
@@ -71,9 +69,6 @@ def write_int8(
         io: dtype of input and output.
         shape: height and width of the only input size, or None for every size.
         metadata: text entries for the file; keys start with ``edgesr``.
-
-    Raises:
-        GraphError: the graph holds an operation that needs a fixed shape.
     """
     graph = quantized.graph
     shapes = _shapes(graph, shape)
@@ -137,15 +132,6 @@ class _Sheet:
             quantized = self.quantized is not None
             if isinstance(op, Clip) and middle is not None:
                 add_clip(self.model, op, inputs[0], middle, output)
-            elif isinstance(op, ResizeNearest):
-                height, width, _ = self.shapes[op.output]
-                if self.free:
-                    raise GraphError(
-                        f"layer {op.name}: nearest upsampling writes its size into the file; "
-                        "export with a fixed shape (--shape 360x640), or use a pixel shuffle"
-                    )
-                size = (height, width)
-                add_resize(self.model, op, inputs[0], output, size, quantized=quantized)
             else:
                 add_operator(self.model, op, inputs, output, quantized=quantized)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,6 @@ from edgesr.graph.ops import (
     Pad,
     Relu,
     Relu6,
-    ResizeNearest,
 )
 from edgesr.litert import LiteModel
 from edgesr.metrics import psnr
@@ -37,7 +37,6 @@ OPERATORS: dict[type, str] = {
     Pad: "PAD",
     Relu: "RELU",
     Relu6: "RELU6",
-    ResizeNearest: "RESIZE_NEAREST_NEIGHBOR",
 }
 """The operators that an int8 file may hold between its ends, by operation of the graph."""
 
@@ -48,8 +47,6 @@ _ENDS: dict[str, tuple[str, ...]] = {
 }
 _INT8_TYPES = frozenset({"INT8", "INT32"})
 _LEVELS = 256
-_CONSTANT_SIZE = 32
-_CONSTANT_MARGIN = 14
 
 Reference = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Maps LR grey levels ``(h, w, 3)`` to SR in float32, clipped to [0, 255] but not rounded."""
@@ -88,17 +85,19 @@ class Fidelity:
 
 @dataclass(frozen=True, kw_only=True)
 class ConstantLevels:
-    """What the middle of grey images of one level, 0 to 255, becomes.
+    """What flat areas of the grey levels 0 to 255 become.
 
     Attributes:
         exact: levels of 256 that map to themselves in the file.
         exact_float: the same for the rounded float network.
         max_error: largest deviation of the file in grey levels.
+        max_error_float: the same for the rounded float network.
     """
 
     exact: int
     exact_float: int
     max_error: int
+    max_error_float: int
 
 
 def check_operators(content: bytes, graph: Graph, io: Io) -> tuple[str, ...]:
@@ -132,16 +131,14 @@ def compare(
 ) -> Fidelity:
     """Run the file on held-out images beside the float network and the integer simulation.
 
-    A file of one fixed size runs images that are extended to it, and so do the others.
-
     Args:
-        file: opened on the kernels that the simulation stands for.
+        file: one for every size, opened on the kernels that the simulation stands for.
         images: LR and HR.
         reference: the float network.
         quantized: simulated beside the file; None for a float32 file.
 
     Raises:
-        DataError: there are no images, or one is larger than the file's fixed size.
+        DataError: there are no images.
     """
     if not images:
         raise DataError("no held-out image to verify with; name a folder with --data")
@@ -150,14 +147,11 @@ def compare(
     sums = np.zeros(3)
     scores: list[tuple[float, float]] = []
     for lr, hr in images:
-        padded = _fitted(lr, file.fixed_shape)
-        rows, columns = hr.shape[:2]
-        sr = file.upscale(padded)
+        sr = file.upscale(lr)
         if quantized is not None:
-            mismatches += int(np.count_nonzero(sr != simulate_image(quantized, padded)))
+            mismatches += int(np.count_nonzero(sr != simulate_image(quantized, lr)))
         values += sr.size
-        sr = sr[:rows, :columns]
-        wanted = reference(padded)[:rows, :columns]
+        wanted = reference(lr)
         error = sr.astype(np.float64) - wanted
         squares += float(np.square(error).sum())
         sums += error.sum(axis=(0, 1))
@@ -165,13 +159,12 @@ def compare(
         rounded = np.rint(wanted).astype(np.float64)
         target = hr.astype(np.float64)
         scores.append((psnr(sr.astype(np.float64), target), psnr(rounded, target)))
-    count = sum(hr.size for _, hr in images)
-    red, green, blue = (sums * 3 / count).tolist()
+    red, green, blue = (sums * 3 / values).tolist()
     return Fidelity(
         images=len(images),
         values=values,
         mismatches=None if quantized is None else mismatches,
-        psnr_to_float=_decibels(squares / count),
+        psnr_to_float=_decibels(squares / values),
         colour_bias=(red, green, blue),
         max_error=largest,
         psnr_file=float(np.mean([score[0] for score in scores])),
@@ -179,23 +172,44 @@ def compare(
     )
 
 
-def constant_levels(file: LiteModel, reference: Reference) -> ConstantLevels:
-    """Upscale images of one grey level each and look at their middle, away from the border."""
-    size = file.fixed_shape or (_CONSTANT_SIZE, _CONSTANT_SIZE)
-    margin = min(_CONSTANT_MARGIN, (min(size) - 1) // 2) * file.scale
-    errors: list[int] = []
-    float_errors: list[int] = []
-    for level in range(_LEVELS):
-        image = np.full((*size, 3), level, np.uint8)
-        for sr, found in (
-            (file.upscale(image), errors),
-            (np.rint(reference(image)), float_errors),
-        ):
-            middle = sr[margin:-margin, margin:-margin].astype(np.int64)
-            found.append(int(np.abs(middle - level).max()))
+def constant_levels(file: LiteModel, reference: Reference, *, reach: int) -> ConstantLevels:
+    """Upscale flat areas of every grey level and look at their middle, away from other areas.
+
+    Args:
+        file: one for every size.
+        reference: the float network.
+        reach: low-resolution pixels that an output pixel sees to each side.
+    """
+    side = 2 * reach + 2
+    levels = np.arange(_LEVELS)
+    column = np.repeat(levels, side).astype(np.uint8)
+    image = np.ascontiguousarray(np.broadcast_to(column[:, None, None], (len(column), side, 3)))
+    inner = slice(reach * file.scale, -reach * file.scale)
+
+    def errors(sr: NDArray[Any]) -> NDArray[np.int64]:
+        blocks = sr.reshape(_LEVELS, side * file.scale, side * file.scale, 3)[:, inner, inner]
+        deviation = np.abs(blocks.astype(np.int64) - levels[:, None, None, None])
+        largest: NDArray[np.int64] = deviation.reshape(_LEVELS, -1).max(axis=1)
+        return largest
+
+    found, wanted = errors(file.upscale(image)), errors(np.rint(reference(image)))
     return ConstantLevels(
-        exact=errors.count(0), exact_float=float_errors.count(0), max_error=max(errors)
+        exact=int((found == 0).sum()),
+        exact_float=int((wanted == 0).sum()),
+        max_error=int(found.max()),
+        max_error_float=int(wanted.max()),
     )
+
+
+def fixed_mismatches(file: LiteModel, quantized: QuantizedGraph, lr: NDArray[np.uint8]) -> int:
+    """Count the values in which a file of one fixed size differs from the simulation.
+
+    The image is repeated or cut to the file's size.
+    """
+    height, width = file.fixed_shape or lr.shape[:2]
+    repeats = (-(-height // lr.shape[0]), -(-width // lr.shape[1]), 1)
+    image = np.ascontiguousarray(np.tile(lr, repeats)[:height, :width])
+    return int(np.count_nonzero(file.upscale(image) != simulate_image(quantized, image)))
 
 
 def simulate_image(quantized: QuantizedGraph, lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -205,19 +219,5 @@ def simulate_image(quantized: QuantizedGraph, lr: NDArray[np.uint8]) -> NDArray[
     return (result.astype(np.int16) - CODE_MIN).astype(np.uint8)
 
 
-def _fitted(lr: NDArray[np.uint8], shape: tuple[int, int] | None) -> NDArray[np.uint8]:
-    if shape is None:
-        return lr
-    missing = [side - have for side, have in zip(shape, lr.shape[:2], strict=True)]
-    if min(missing) < 0:
-        height, width = lr.shape[:2]
-        raise DataError(
-            f"held-out image is {height}x{width}, larger than the file's {shape[0]}x{shape[1]}; "
-            "choose a larger --shape"
-        )
-    return np.pad(lr, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-
-
 def _decibels(mean_square: float) -> float:
     return math.inf if mean_square == 0 else 10 * math.log10(255.0**2 / mean_square)
-

@@ -40,9 +40,24 @@ def expand_pixel_shuffles(graph: Graph) -> Graph:
         name = f"{op.name}.order"
         order = crd_of_dcr(channels[op.output], op.block)
         ops.append(ChannelGather(name=name, inputs=op.inputs, output=name, order=order))
-        ops.append(
-            DepthToSpace(name=op.name, inputs=(name,), output=op.output, block=op.block)
-        )
+        ops.append(DepthToSpace(name=op.name, inputs=(name,), output=op.output, block=op.block))
+    return replace(graph, ops=tuple(ops))
+
+
+def expand_resizes(graph: Graph) -> Graph:
+    """Replace nearest enlargement by a concatenation of copies and DEPTH_TO_SPACE.
+
+    RESIZE_NEAREST_NEIGHBOR would write its output size into the file; this works for every size.
+    """
+    ops: list[Op] = []
+    for op in graph.ops:
+        if not isinstance(op, ResizeNearest):
+            ops.append(op)
+            continue
+        name = f"{op.name}.copies"
+        copies = op.inputs * op.factor**2
+        ops.append(Concatenation(name=name, inputs=copies, output=name))
+        ops.append(DepthToSpace(name=op.name, inputs=(name,), output=op.output, block=op.factor))
     return replace(graph, ops=tuple(ops))
 
 
@@ -94,7 +109,7 @@ def _move_up(graph: Graph, gather: ChannelGather) -> Graph | None:
                 replace(source, inputs=inputs, output=gather.output, weight=weight, bias=bias)
             )
             ops.append(moved)
-        case Add() | Relu() | Relu6() | Clip() | Pad() | ResizeNearest():
+        case Add() | Relu() | Relu6() | Clip() | Pad():
             moved_inputs = [_before(gather, name, at) for at, name in enumerate(source.inputs)]
             names = tuple(moved.output for moved in moved_inputs)
             ops += [*moved_inputs, replace(source, inputs=names, output=gather.output)]

@@ -53,7 +53,7 @@ def execute(graph: Graph, *inputs: Tensor, observe: Observe | None = None) -> Te
     return values[graph.outputs[0]].permute(0, 2, 3, 1).contiguous()
 
 
-def apply(op: Op, values: Mapping[str, Tensor]) -> Tensor:
+def apply(op: Op, values: Mapping[str, Tensor]) -> Tensor:  # noqa: C901, PLR0911 - one case an op
     """Run one operation on ``(n, c, h, w)`` tensors by name."""
     first, *rest = (values[name] for name in op.inputs)
     match op:
@@ -81,7 +81,9 @@ def apply(op: Op, values: Mapping[str, Tensor]) -> Tensor:
             return first[:, list(order)]
         case ChannelAffine(gain=gain, shift=shift):
             column = (1, -1, 1, 1)
-            return first * torch.from_numpy(gain).view(column) + torch.from_numpy(shift).view(column)
+            return first * torch.from_numpy(gain).view(column) + torch.from_numpy(shift).view(
+                column
+            )
 
 
 def activate(value: Tensor, activation: Activation) -> Tensor:

@@ -102,7 +102,9 @@ def _into_reader(graph: Graph, affine: ChannelAffine) -> Graph | None:
         weight = op.weight.astype(np.float64)
         shifted = weight * affine.shift
         axes = (0, 1, 2) if isinstance(op, DepthwiseConv2D) else (1, 2, 3)
-        replaced[op.output] = _reweighted(op, weight * affine.gain, op.bias + shifted.sum(axis=axes))
+        replaced[op.output] = _reweighted(
+            op, weight * affine.gain, op.bias + shifted.sum(axis=axes)
+        )
     names = {affine.output: affine.inputs[0]}
     ops = [rewired(replaced.get(op.output, op), names) for op in graph.ops if op is not affine]
     return with_ops(graph, ops)

@@ -80,8 +80,8 @@ def _conv2d(call: Call) -> list[Op]:
         ops.append(Pad(name=pad, inputs=(source,), output=pad, before=pads, after=pads))
         source = pad
     offsets = np.zeros(count, np.float32) if bias is None else _floats(bias)
-    shared = {"name": call.name, "inputs": (source,), "output": call.output, "bias": offsets}
-    shared |= {"stride": stride, "padding": padding}
+    shared: dict[str, Any] = {"name": call.name, "inputs": (source,), "output": call.output}
+    shared |= {"bias": offsets, "stride": stride, "padding": padding}
     if groups == 1:
         return [*ops, Conv2D(weight=_floats(weight.permute(0, 2, 3, 1)), **shared)]
     if groups == count and per_group == 1 and call.channels == count:

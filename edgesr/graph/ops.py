@@ -177,15 +177,7 @@ class ChannelAffine:
 
 WeightedOp = Conv2D | DepthwiseConv2D
 LoweredOp = (
-    WeightedOp
-    | Add
-    | Concatenation
-    | DepthToSpace
-    | Relu
-    | Relu6
-    | Clip
-    | ResizeNearest
-    | Pad
+    WeightedOp | Add | Concatenation | DepthToSpace | Relu | Relu6 | Clip | ResizeNearest | Pad
 )
 Op = LoweredOp | ChannelGather | PixelShuffle | ChannelAffine
 

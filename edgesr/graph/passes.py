@@ -7,10 +7,11 @@ rounding. ``lower`` runs them in order.
 from dataclasses import replace
 
 from edgesr.errors import GraphError
-from edgesr.graph.channel_order import expand_pixel_shuffles, settle_gathers
+from edgesr.graph.channel_order import expand_pixel_shuffles, expand_resizes, settle_gathers
 from edgesr.graph.fold import fold_affines, fold_pads, merge_branches
 from edgesr.graph.graph import Graph, num_readers, producers, rewired, with_ops
 from edgesr.graph.ops import (
+    Activation,
     Add,
     ChannelAffine,
     ChannelGather,
@@ -19,7 +20,6 @@ from edgesr.graph.ops import (
     DepthToSpace,
     DepthwiseConv2D,
     Op,
-    PixelShuffle,
     Relu,
     Relu6,
 )
@@ -34,7 +34,7 @@ def lower(graph: Graph) -> Graph:
     for run_pass in PASSES:
         graph = run_pass(graph)
     for op in graph.ops:
-        if isinstance(op, (ChannelAffine, ChannelGather, PixelShuffle)):
+        if isinstance(op, (ChannelAffine, ChannelGather)):
             raise GraphError(
                 f"layer {op.name}: {type(op).__name__} cannot be folded into a convolution; "
                 "put it directly behind or before a Conv2d without activation between"
@@ -53,10 +53,9 @@ def fuse_activations(graph: Graph) -> Graph:
         if not isinstance(source, (Conv2D, DepthwiseConv2D, Add)):
             continue
         if source.activation == "none" and readers[source.output] == 1:
-            activation = "relu" if isinstance(op, Relu) else "relu6"
+            activation: Activation = "relu" if isinstance(op, Relu) else "relu6"
             del ops[source.output]
-            current = replace(source, activation=activation, output=op.output)
-            ops[op.output] = current
+            ops[op.output] = replace(source, activation=activation, output=op.output)
     return with_ops(graph, ops.values())
 
 
@@ -101,15 +100,14 @@ def name_tensors(graph: Graph) -> Graph:
     """Name every tensor after the layer that makes it; inputs and outputs keep their names."""
     kept = {*(spec.name for spec in graph.inputs), *graph.outputs}
     names = {op.output: op.name for op in graph.ops if op.output not in kept}
-    ops = [
-        replace(rewired(op, names), output=names.get(op.output, op.output)) for op in graph.ops
-    ]
+    ops = [replace(rewired(op, names), output=names.get(op.output, op.output)) for op in graph.ops]
     return replace(graph, ops=tuple(ops))
 
 
 PASSES = (
     fold_affines,
     expand_pixel_shuffles,
+    expand_resizes,
     clip_before_depth_to_space,
     settle_gathers,
     fold_pads,

@@ -27,9 +27,7 @@ def infer_shapes(graph: Graph, height: int, width: int) -> dict[str, Shape]:
     Raises:
         GraphError: an operation gets shapes that it cannot take.
     """
-    shapes: dict[str, Shape] = {
-        spec.name: (height, width, spec.channels) for spec in graph.inputs
-    }
+    shapes: dict[str, Shape] = {spec.name: (height, width, spec.channels) for spec in graph.inputs}
     for op in graph.ops:
         shapes[op.output] = _shape(op, shapes)
     return shapes
@@ -53,7 +51,7 @@ def upscaling_factor(graph: Graph) -> int:
     return scale
 
 
-def _shape(op: Op, shapes: Mapping[str, Shape]) -> Shape:
+def _shape(op: Op, shapes: Mapping[str, Shape]) -> Shape:  # noqa: PLR0911 - one case an op
     height, width, channels = shapes[op.inputs[0]]
     match op:
         case Conv2D():

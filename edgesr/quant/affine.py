@@ -58,7 +58,8 @@ def weight_scales(
     if not largest.max() > 0:
         largest = np.ones_like(largest)
     scales = np.maximum(largest, _WEAKEST_CHANNEL * largest.max()) / WEIGHT_MAX
-    return np.maximum(scales, bias_steps).astype(np.float32)
+    floored: npt.NDArray[np.float32] = np.maximum(scales, bias_steps).astype(np.float32)
+    return floored
 
 
 def quantize_weight(
@@ -71,7 +72,9 @@ def quantize_weight(
     return steps.clip(-WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
 
 
-def bias_scales(input_scale: np.float32, scales: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def bias_scales(
+    input_scale: np.float32, scales: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
     """Return the float32 grid of the int32 bias, as the file stores it."""
     product: npt.NDArray[np.float32] = np.float32(input_scale) * scales
     return product

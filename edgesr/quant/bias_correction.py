@@ -20,14 +20,13 @@ from edgesr.quant.scheme import QParams, QuantizedGraph, QuantizedWeight
 from edgesr.quant.simulate import KERNELS, accumulate, step
 
 
-def last_layer(graph: Graph) -> str | None:
-    """Return the name of the last convolution that has trained weights."""
-    layers = [
+def trained_layers(graph: Graph) -> list[str]:
+    """Return the names of the convolutions that have trained weights, in execution order."""
+    return [
         op.name
         for op in graph.ops
         if isinstance(op, (Conv2D, DepthwiseConv2D)) and not is_selection(op)
     ]
-    return layers[-1] if layers else None
 
 
 @torch.no_grad()

@@ -26,21 +26,25 @@ class CalibrationBatch:
     timestep: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Calibration:
     """What calibration found.
 
     Attributes:
         observer: name of the estimator.
         count: number of images.
-        qparams: grid by tensor name.
-        saturation: share of values outside the grid, 0 to 1, by tensor name.
+        qparams: best grid by tensor name.
+        observers: what was seen, by tensor name.
     """
 
     observer: str
     count: int
     qparams: Mapping[str, QParams]
-    saturation: Mapping[str, float]
+    observers: Mapping[str, Observer]
+
+    def saturation(self, qparams: Mapping[str, QParams]) -> dict[str, float]:
+        """Return the share of values, 0 to 1, that lie outside the grids ``qparams``, by tensor."""
+        return {name: seen.saturation(qparams[name]) for name, seen in self.observers.items()}
 
 
 def calibrate(
@@ -66,5 +70,4 @@ def calibrate(
     if not count:
         raise DataError("calibration got no image; name a folder with training images")
     qparams = {name: one.qparams() for name, one in seen.items()}
-    saturation = {name: one.saturation(qparams[name]) for name, one in seen.items()}
-    return Calibration(observer=observer, count=count, qparams=qparams, saturation=saturation)
+    return Calibration(observer=observer, count=count, qparams=qparams, observers=seen)

@@ -25,7 +25,7 @@ from edgesr.graph.ops import (
 from edgesr.quant.affine import choose_qparams
 from edgesr.quant.scheme import GREY_LEVELS, QParams
 
-_SHARING = (Concatenation, DepthToSpace, Pad, Relu, Relu6, ResizeNearest)
+_SHARING = (Concatenation, DepthToSpace, Pad, Relu, Relu6)
 """Operations that move bytes: inputs and output must be on one grid."""
 
 _FINEST_ADD_INPUT = np.float32(2.0**-9)
@@ -44,7 +44,7 @@ def assign_qparams(graph: Graph, observed: Mapping[str, QParams]) -> dict[str, Q
     _refuse_unquantizable(graph)
     groups = _groups(graph)
     fixed = {groups[name] for name in (*(spec.name for spec in graph.inputs), *graph.outputs)}
-    grids = {group: GREY_LEVELS for group in fixed}
+    grids = dict.fromkeys(fixed, GREY_LEVELS)
     for group in dict.fromkeys(groups.values()):
         if group not in fixed:
             grids[group] = _joined(group, [n for n, g in groups.items() if g == group], observed)
@@ -96,7 +96,7 @@ def _refuse_unquantizable(graph: Graph) -> None:
                 f"layer {op.name}: clip to [{op.low}, {op.high}] inside the network has no int8 "
                 "form; use ReLU or ReLU6, or clip the output to [0, 255]"
             )
-        if isinstance(op, (ChannelAffine, ChannelGather, PixelShuffle)):
+        if isinstance(op, (ChannelAffine, ChannelGather, PixelShuffle, ResizeNearest)):
             raise GraphError(f"layer {op.name}: {type(op).__name__} is left; lower the graph first")
     for name in graph.outputs:
         source: Op | None = made_by.get(name)

@@ -1,6 +1,7 @@
 """Find the range of a tensor from the values that it takes during calibration."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol
 
@@ -15,10 +16,7 @@ from edgesr.quant.scheme import CODE_MAX, CODE_MIN, QParams
 
 MIN_BINS = 2048
 MAX_BINS = 2 * MIN_BINS
-ERROR_NORM = 2.4
-"""Exponent of the error that ``histogram_mse`` minimises."""
-
-_SHRINKS = 1.0 - 0.01 * np.arange(80)
+_SHRINKS: npt.NDArray[np.float64] = 1.0 - 0.01 * np.arange(80, dtype=np.float64)
 _SWEEPS = 2
 
 
@@ -82,7 +80,8 @@ class Histogram:
 
     def centres(self) -> npt.NDArray[np.float64]:
         """Return the middle of every bin."""
-        return (np.arange(len(self.counts)) + self.first + 0.5) * self.width
+        numbers = np.arange(len(self.counts), dtype=np.float64)
+        return (numbers + (self.first + 0.5)) * self.width
 
     def _cover(self) -> None:
         needed = 2.0 ** np.ceil(np.log2((self.high - self.low) / (MAX_BINS - 2)))
@@ -98,17 +97,21 @@ class Histogram:
     def _merge(self, ratio: int) -> None:
         numbers = np.floor_divide(np.arange(len(self.counts)) + self.first, ratio)
         merged = np.bincount(numbers - numbers[0], weights=self.counts)
-        self.first, self.counts = int(numbers[0]), merged
+        self.first, self.counts = int(numbers[0]), merged.astype(np.float64)
 
 
 class HistogramMseObserver:
-    """Range with the smallest mean ``|error| ** 2.4`` over a histogram, both ends searched apart.
+    """Range with the smallest mean ``|error| ** norm`` over a histogram, both ends searched apart.
+
+    Args:
+        norm: 2 for the squared error; larger numbers clip less.
 
     Source: the search of Li et al. 2021 (BRECQ, arXiv 2102.05426), two-sided here, because one end
     is 0 behind a ReLU and the other has a long tail.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, norm: float = 2.0) -> None:
+        self.norm = norm
         self.histogram = Histogram()
 
     def update(self, values: Tensor) -> None:
@@ -136,7 +139,7 @@ class HistogramMseObserver:
         scales = np.array([[grid.scale] for grid in grids], np.float64)
         zeros = np.array([[grid.zero_point] for grid in grids], np.float64)
         codes = (np.rint(centres / scales) + zeros).clip(CODE_MIN, CODE_MAX)
-        errors = np.abs(centres - (codes - zeros) * scales) ** ERROR_NORM @ counts
+        errors = np.abs(centres - (codes - zeros) * scales) ** self.norm @ counts
         best = int(errors.argmin())
         return float(lows[best]), float(highs[best])
 
@@ -163,6 +166,7 @@ class MinMaxObserver:
 OBSERVERS: Mapping[str, Callable[[], Observer]] = MappingProxyType(
     {
         "histogram_mse": HistogramMseObserver,
+        "histogram_lp": partial(HistogramMseObserver, norm=2.4),
         "minmax": MinMaxObserver,
     }
 )

@@ -7,7 +7,7 @@ import torch
 
 from edgesr.graph.graph import Graph
 from edgesr.graph.passes import drop_clip
-from edgesr.quant.bias_correction import correct_biases, last_layer
+from edgesr.quant.bias_correction import correct_biases, trained_layers
 from edgesr.quant.calibrate import Calibration, CalibrationBatch, calibrate
 from edgesr.quant.grids import assign_qparams
 from edgesr.quant.scheme import GREY_LEVELS, WI8_AI8, QuantizedGraph
@@ -22,12 +22,14 @@ class PtqResult:
 
     Attributes:
         quantized: the graph.
-        calibration: observed grids and saturation.
+        calibration: what was observed.
+        saturation: share of values outside the grid in use, 0 to 1, by tensor.
         bias_corrections: largest bias shift in real units by layer.
     """
 
     quantized: QuantizedGraph
     calibration: Calibration
+    saturation: Mapping[str, float]
     bias_corrections: Mapping[str, float]
 
 
@@ -50,16 +52,18 @@ def quantize_graph(
     qparams = assign_qparams(graph, calibration.qparams)
     weights = quantize_weights(graph, qparams)
     quantized = QuantizedGraph(graph=graph, qparams=qparams, weights=weights, scheme=WI8_AI8)
-    layer = last_layer(graph)
-    corrections: dict[str, float] = {}
-    if layer is not None:
-        batch = _some_of(batches)
-        quantized, corrections = correct_biases(quantized, batch, [layer])
-    return PtqResult(quantized=quantized, calibration=calibration, bias_corrections=corrections)
+    quantized, corrections = correct_biases(quantized, _some_of(batches), trained_layers(graph))
+    return PtqResult(
+        quantized=quantized,
+        calibration=calibration,
+        saturation=calibration.saturation(qparams),
+        bias_corrections=corrections,
+    )
 
 
 def _some_of(batches: Sequence[CalibrationBatch]) -> CalibrationBatch:
     """Join batches of the first one's image size, as many pixels as correction needs."""
     size = batches[0].inputs.shape[1:]
     chosen = [batch.inputs for batch in batches if batch.inputs.shape[1:] == size]
-    return CalibrationBatch(inputs=torch.cat(chosen)[: max(1, _CORRECTION_PIXELS // size[:2].numel())])
+    count = max(1, _CORRECTION_PIXELS // size[:2].numel())
+    return CalibrationBatch(inputs=torch.cat(chosen)[:count])

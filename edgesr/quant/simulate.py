@@ -14,7 +14,6 @@ from torch import Tensor
 
 from edgesr.errors import DataError, GraphError
 from edgesr.graph.execute import RELU6_MAX, apply, convolve
-from edgesr.graph.graph import Graph
 from edgesr.graph.ops import (
     Activation,
     Add,
@@ -26,7 +25,6 @@ from edgesr.graph.ops import (
     Pad,
     Relu,
     Relu6,
-    ResizeNearest,
     WeightedOp,
 )
 from edgesr.quant import xnnpack
@@ -80,7 +78,7 @@ def simulate(
     family = KERNELS.get(kernels)
     if family is None:
         raise DataError(f"kernels {kernels!r} cannot be simulated; choose one of {list(KERNELS)}")
-    graph: Graph = quantized.graph
+    graph = quantized.graph
     values: dict[str, Tensor] = {}
     for spec, value in zip(graph.inputs, inputs, strict=True):
         values[spec.name] = value.permute(0, 3, 1, 2).float()
@@ -116,7 +114,7 @@ def step(
         case Pad():
             shifted = {op.inputs[0]: first - target.zero_point}
             return apply(op, shifted) + target.zero_point
-        case Concatenation() | DepthToSpace() | ResizeNearest():
+        case Concatenation() | DepthToSpace():
             return apply(op, values)
         case _:
             raise GraphError(f"layer {op.name}: {type(op).__name__} has no int8 simulation")

@@ -14,4 +14,4 @@ def ema_decay_at(step: int, decay: float) -> float:
 @torch.no_grad()
 def update_ema(averages: Iterable[Tensor], weights: Iterable[Tensor], decay: float) -> None:
     """Move ``averages`` in place to ``decay * average + (1 - decay) * weight``."""
-    torch._foreach_lerp_(list(averages), list(weights), 1 - decay)  # noqa: SLF001
+    torch._foreach_lerp_(list(averages), list(weights), 1 - decay)

@@ -14,7 +14,16 @@ from edgesr.train.config import TrainConfig
 
 CONFIG_FILE = "config.toml"
 _FREE_TO_CHANGE = frozenset(
-    {"compile", "log_every", "num_workers", "runs", "name", "save_every", "tensorboard", "val_every"}
+    {
+        "compile",
+        "log_every",
+        "num_workers",
+        "runs",
+        "name",
+        "save_every",
+        "tensorboard",
+        "val_every",
+    }
 )
 
 
@@ -51,9 +60,10 @@ def check_resumable(config: TrainConfig, folder: Path) -> None:
     """
     path = folder / CONFIG_FILE
     try:
-        saved = tomllib.loads(path.read_text())
+        read = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); name a run folder") from error
+    saved = {**_plain(TrainConfig()), **read}
     given = _plain(config)
     for key in sorted(saved.keys() | given.keys()):
         if key not in _FREE_TO_CHANGE and saved.get(key) != given.get(key):

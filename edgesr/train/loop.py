@@ -47,7 +47,7 @@ class TrainResult:
     interrupted: bool
 
 
-def train(
+def train(  # noqa: PLR0913 - one call, one place
     config: TrainConfig,
     folder: Path,
     *,
@@ -55,7 +55,7 @@ def train(
     held_out: DecodedImages,
     metadata: dict[str, str],
     state: TrainingState | None = None,
-    listen: Listener = lambda event: None,
+    listen: Listener = lambda _event: None,
 ) -> TrainResult:
     """Train until ``config.steps`` and leave weights, state and log in ``folder``.
 
@@ -76,42 +76,67 @@ def train(
     """
     shell = start(config, images, state)
     log = RunLog(folder, tensorboard=config.tensorboard) if shell.is_main else RunLog(None)
+    record = _Recorder(
+        config=config, folder=folder, shell=shell, metadata=metadata, outputs=(log, listen)
+    )
     try:
         with stop_signals() as stopped:
-            return _run(config, folder, shell, held_out, metadata, (log, listen), stopped)
+            _run(config, shell, held_out, record, stopped)
     finally:
         log.close()
+    shell.accelerator.wait_for_everyone()
+    return TrainResult(
+        folder=folder,
+        step=shell.step,
+        best_psnr=shell.best_psnr,
+        best_step=shell.best_step,
+        interrupted=shell.step < config.steps,
+    )
 
 
-def _run(  # noqa: PLR0913 - one call, one place
-    config: TrainConfig,
-    folder: Path,
-    shell: Shell,
-    held_out: DecodedImages,
-    metadata: dict[str, str],
-    outputs: tuple[RunLog, Listener],
-    stopped: Callable[[], bool],
-) -> TrainResult:
-    def tell(event: dict[str, Any]) -> None:
-        if shell.is_main:
-            for output in outputs:
+@dataclass(frozen=True, kw_only=True)
+class _Recorder:
+    """Writes what a run leaves behind; does nothing in any process but the main one."""
+
+    config: TrainConfig
+    folder: Path
+    shell: Shell
+    metadata: dict[str, str]
+    outputs: tuple[Listener, ...]
+
+    def tell(self, event: dict[str, Any]) -> None:
+        if self.shell.is_main:
+            for output in self.outputs:
                 output(event)
 
-    def weights(name: str) -> None:
-        facts = {**metadata, "step": str(shell.step), "best_psnr_mai": f"{shell.best_psnr:.4f}"}
-        save_weights(
-            folder / name,
-            shell.averaged.state_dict(),
-            model=config.model,
-            scale=config.scale,
-            metadata=facts,
-        )
+    def save_weights(self, name: str) -> None:
+        if self.shell.is_main:
+            reached = f"{self.shell.best_psnr:.4f}"
+            save_weights(
+                self.folder / name,
+                self.shell.averaged.state_dict(),
+                model=self.config.model,
+                scale=self.config.scale,
+                metadata={
+                    **self.metadata,
+                    "step": str(self.shell.step),
+                    "best_psnr_mai": reached,
+                },
+            )
 
-    def save() -> None:
-        if shell.is_main:
-            weights("last.safetensors")
-            save_state(folder, shell.state())
+    def save(self) -> None:
+        self.save_weights("last.safetensors")
+        if self.shell.is_main:
+            save_state(self.folder, self.shell.state())
 
+
+def _run(
+    config: TrainConfig,
+    shell: Shell,
+    held_out: DecodedImages,
+    record: _Recorder,
+    stopped: Callable[[], bool],
+) -> None:
     meter = Meter(config.batch_size)
     for lr, hr in _batches(config, shell):
         meter.data_ready()
@@ -122,29 +147,24 @@ def _run(  # noqa: PLR0913 - one call, one place
         if shell.step % config.log_every == 0 or done:
             event = meter.report(shell.step, shell.optimizer.param_groups[0]["lr"])
             _check_finite(event["loss"], shell.step)
-            tell(event)
+            record.tell(event)
         if shell.step % config.val_every == 0 or done:
-            psnr = validation_psnr(shell.averaged, held_out, shell.accelerator.device)
-            tell({"event": "validate", "step": shell.step, f"psnr_{VALIDATION_PROTOCOL}": psnr})
-            if psnr > shell.best_psnr:
-                shell.best_psnr, shell.best_step = psnr, shell.step
-                if shell.is_main:
-                    weights("best.safetensors")
+            _validate(shell, held_out, record)
             meter.pause()
         stop = stopped()
         if shell.step % config.save_every == 0 or done or stop:
-            save()
+            record.save()
             meter.pause()
         if stop:
-            break
-    shell.accelerator.wait_for_everyone()
-    return TrainResult(
-        folder=folder,
-        step=shell.step,
-        best_psnr=shell.best_psnr,
-        best_step=shell.best_step,
-        interrupted=shell.step < config.steps,
-    )
+            return
+
+
+def _validate(shell: Shell, held_out: DecodedImages, record: _Recorder) -> None:
+    psnr = validation_psnr(shell.averaged, held_out, shell.accelerator.device)
+    record.tell({"event": "validate", "step": shell.step, f"psnr_{VALIDATION_PROTOCOL}": psnr})
+    if psnr > shell.best_psnr:
+        shell.best_psnr, shell.best_step = psnr, shell.step
+        record.save_weights("best.safetensors")
 
 
 def _batches(config: TrainConfig, shell: Shell) -> Iterator[tuple[Tensor, Tensor]]:

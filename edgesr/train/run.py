@@ -6,6 +6,7 @@ from pathlib import Path
 from accelerate import PartialState
 
 from edgesr import __version__
+from edgesr.data.patches import PatchSampler
 from edgesr.models import build_model
 from edgesr.train.config import TrainConfig
 from edgesr.train.folder import check_resumable, new_folder
@@ -33,9 +34,7 @@ class Run:
     resume: bool
 
 
-def open_run(
-    config: TrainConfig, *, resume: Path | None = None, dry_run: bool = False
-) -> Run:
+def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool = False) -> Run:
     """Check everything that can be wrong, then make or reopen the run folder.
 
     Args:
@@ -53,6 +52,7 @@ def open_run(
         check_resumable(config, resume)
         load_state(resume)
     images = training_images(config)
+    PatchSampler(images=images.train, patch_size=config.patch_size, batch_size=1, seed=config.seed)
     if resume is not None:
         return Run(config=config, folder=resume, images=images, resume=True)
     processes = PartialState()
@@ -64,7 +64,7 @@ def open_run(
     return Run(config=config, folder=folder, images=images, resume=False)
 
 
-def go(run: Run, *, listen: Listener = lambda event: None) -> TrainResult:
+def go(run: Run, *, listen: Listener = lambda _event: None) -> TrainResult:
     """Train ``run`` to its last step or until it is interrupted."""
     metadata = {
         "steps": str(run.config.steps),

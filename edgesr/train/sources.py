@@ -33,7 +33,7 @@ class TrainingImages:
 
 
 def training_images(
-    config: TrainConfig, *, progress: Progress = lambda done, total: None
+    config: TrainConfig, *, progress: Progress = lambda _done, _total: None
 ) -> TrainingImages:
     """Find and decode the images that ``config`` asks for.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edgesr.errors import DataError
 from edgesr.tiling import fit_window, upscale_tiled
 
-DEFAULT_TILE = 512
+DEFAULT_TILE = 256
 """Longest side of a window, in low-resolution pixels, where none is asked for."""
 
 

@@ -50,9 +50,7 @@ def test_flips_and_rotations_are_uniform() -> None:
     views = {dihedral(corner, k)[..., 0].tobytes(): k for k in range(8)}
     assert len(views) == 8
     base = np.arange(64, dtype=np.uint8).reshape(8, 8, 1).repeat(3, axis=2)
-    one = DecodedImages(
-        scale=1, names=("a",), lr=(base,), hr=(base,), sha256=("",)
-    )
+    one = DecodedImages(scale=1, names=("a",), lr=(base,), hr=(base,), sha256=("",))
     draws = PatchSampler(images=one, patch_size=8, batch_size=4000, seed=0).batch(0)[0]
     keys = {dihedral(base, k).tobytes(): k for k in range(8)}
     counts = Counter(keys[patch.tobytes()] for patch in draws)
@@ -68,13 +66,19 @@ def test_sampling_weighs_images_or_pixels(sampling: str, expected: float) -> Non
         scale=1, names=("a", "b"), lr=(black, white), hr=(black, white), sha256=("", "")
     )
     draws = PatchSampler(
-        images=both, patch_size=8, batch_size=2000, seed=0, sampling=sampling  # type: ignore[arg-type]
+        images=both,
+        patch_size=8,
+        batch_size=2000,
+        seed=0,
+        sampling=sampling,  # type: ignore[arg-type]
     ).batch(0)[0]
     assert np.mean(draws == 0) == pytest.approx(expected, abs=0.04)
 
 
 def test_image_smaller_than_a_patch_is_named() -> None:
-    with pytest.raises(DatasetError, match="16: low-resolution side is 19x16, smaller than a patch"):
+    with pytest.raises(
+        DatasetError, match="16: low-resolution side is 19x16, smaller than a patch"
+    ):
         sampler(patch_size=17)
 
 

@@ -1,0 +1,1 @@
+"""Measuring: interleaved timing, the environment that a number belongs to."""

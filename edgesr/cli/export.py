@@ -1,0 +1,175 @@
+"""``edgesr export``: a checkpoint becomes a .tflite file that was verified by running it."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from edgesr.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edgesr.export.pipeline import Export
+
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def export(  # noqa: PLR0913 - one parameter a flag
+    output: Path,
+    /,
+    *,
+    int8: Flag = False,
+    float32: Flag = False,
+    checkpoint: Path | None = None,
+    model: Annotated[str | None, Parameter(name=["--model", "-n"])] = None,
+    scale: Annotated[int | None, Parameter(name=["--scale", "-s"])] = None,
+    calibration: Path | None = None,
+    data: Path | None = None,
+    io: Literal["int8", "uint8", "float32"] = "int8",
+    shape: str | None = None,
+    challenge: Flag = False,
+    max_drop: Annotated[float, Parameter(validator=Number(gte=0))] = 0.1,
+    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
+    json: Flag = False,
+) -> None:
+    """Write a .tflite file, verify it by running it, and put a report beside it.
+
+    Args:
+        output: file to write, such as model.tflite; the report is model.json.
+        int8: quantize to 8-bit integers; the default.
+        float32: write float32 without quantization.
+        checkpoint: weights file or run folder; default is the newest run.
+        model: network, where the checkpoint does not name it.
+        scale: upscaling factor, where the checkpoint does not name it.
+        calibration: folder of training images that set the ranges; default are the training images
+            of the run.
+        data: folder of images to verify with; default are those that the run held out.
+        io: numbers in and out of an int8 file.
+        shape: the only input size as HEIGHTxWIDTH, such as 360x640; default is every size.
+        challenge: also write the Mobile AI triplet model.tflite, model_none.tflite and
+            model_none_float.tflite beside the file.
+        max_drop: largest loss of PSNR against the float network in dB.
+        seed: of the calibration crops.
+        json: print the report as JSON instead of a table.
+    """
+    precision = _precision(int8=int8, float32=float32, io=io, challenge=challenge)
+    size = None if shape is None else _size(shape)
+    _check_output(output, challenge=challenge)
+
+    from edgesr.cli.console import out, say
+    from edgesr.export.pipeline import ExportRequest, export_model, write_challenge_files
+    from edgesr.export.report import report
+    from edgesr.models.checkpoint import load_model, newest_run
+
+    loaded = load_model(checkpoint or newest_run(), model=model, scale=scale)
+    say(f"exporting {loaded.path} ({loaded.descriptor.name} x{loaded.scale})")
+    request = ExportRequest(
+        output=output,
+        precision=precision,
+        io=io,
+        shape=size,
+        calibration=calibration,
+        held_out=data,
+        max_drop=max_drop,
+        seed=seed,
+    )
+    result = export_model(loaded, request)
+    written = [output, *(write_challenge_files(result) if challenge else [])]
+    if json:
+        out.print_json(data=report(result))
+    else:
+        out.print(_table(result))
+        for path in written:
+            out.print(f"{path}  {path.stat().st_size:,} bytes", markup=False, soft_wrap=True)
+
+
+def _precision(
+    *, int8: bool, float32: bool, io: str, challenge: bool
+) -> Literal["int8", "float32"]:
+    if int8 and float32:
+        raise UsageError("--int8 and --float32 exclude each other; give one")
+    if float32 and (io != "int8" or challenge):
+        raise UsageError("--io and --challenge are for int8 files; drop --float32")
+    return "float32" if float32 else "int8"
+
+
+def _size(shape: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", shape)
+    if match is None:
+        raise UsageError(f"--shape {shape!r}: want HEIGHTxWIDTH such as 360x640")
+    return int(match[1]), int(match[2])
+
+
+def _check_output(output: Path, *, challenge: bool) -> None:
+    if output.suffix != ".tflite":
+        raise UsageError(f"{output}: want a file name that ends in .tflite")
+    if challenge and output.name in {
+        "model.tflite",
+        "model_none.tflite",
+        "model_none_float.tflite",
+    }:
+        raise UsageError(
+            f"{output.name}: --challenge writes a file of that name; choose another output"
+        )
+
+
+def _table(result: "Export") -> "Table":
+    from rich.table import Table
+
+    fidelity, constants = result.fidelity, result.constants
+    red, green, blue = fidelity.colour_bias
+    rows = [
+        ("operators", _operators(result)),
+        ("calibrated on", _calibration(result)),
+        ("verified on", f"{fidelity.images} images ({result.choice.held_out_source})"),
+    ]
+    if fidelity.mismatches is not None:
+        rows.append(
+            (
+                "LiteRT against simulation",
+                f"{fidelity.mismatches} of {fidelity.values:,} values differ",
+            )
+        )
+    rows += [
+        ("PSNR to the float network", f"{fidelity.psnr_to_float:.2f} dB"),
+        (
+            "PSNR to HR (mai: RGB)",
+            (
+                f"{fidelity.psnr_file:.3f} dB, float {fidelity.psnr_reference:.3f}, "
+                f"drop {fidelity.drop:+.3f} (limit {result.request.max_drop:g})"
+            ),
+        ),
+        ("colour bias to float", f"R {red:+.3f} G {green:+.3f} B {blue:+.3f} grey levels"),
+        (
+            "grey levels kept exactly",
+            (
+                f"{constants.exact} of 256, off by {constants.max_error} at most "
+                f"(float {constants.exact_float}, {constants.max_error_float})"
+            ),
+        ),
+        ("time", ", ".join(f"{stage} {took:.2f} s" for stage, took in result.seconds.items())),
+    ]
+    table = Table(title=result.request.output.name, show_header=False)
+    for name, text in rows:
+        table.add_row(name, text)
+    return table
+
+
+def _operators(result: "Export") -> str:
+    from collections import Counter
+
+    from edgesr.export.inspect import read_content
+
+    counts = Counter(read_content(result.content).operators)
+    return ", ".join(f"{name} x{count}" for name, count in counts.items())
+
+
+def _calibration(result: "Export") -> str:
+    crops = result.calibration
+    if crops is None:
+        return "nothing: float32"
+    source = result.choice.source
+    return f"{crops.count} crops of {len(crops.images)} images ({source}), {crops.digest[:12]}"

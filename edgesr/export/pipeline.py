@@ -1,0 +1,266 @@
+"""From a checkpoint to a .tflite file that was verified by running it."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edgesr.errors import GateError
+from edgesr.export.calibration import (
+    CalibrationSet,
+    ImageChoice,
+    calibration_set,
+    choose_images,
+    held_out_pair,
+)
+from edgesr.export.report import file_metadata, report
+from edgesr.export.tflite import Io, write_float32, write_int8
+from edgesr.export.verify import (
+    ConstantLevels,
+    Fidelity,
+    check_operators,
+    compare,
+    constant_levels,
+    fixed_mismatches,
+)
+from edgesr.files import write_bytes, write_json
+from edgesr.graph.capture import capture
+from edgesr.graph.graph import Graph
+from edgesr.graph.passes import lower
+from edgesr.litert import open_model
+from edgesr.models.checkpoint import LoadedModel
+from edgesr.quant.ptq import PtqResult, quantize_graph
+
+MAX_DROP = 0.1
+"""Largest loss of PSNR against the float network that is accepted, in dB."""
+
+CHALLENGE_FILES: dict[str, tuple[Io, tuple[int, int] | None]] = {
+    "model.tflite": ("uint8", (360, 640)),
+    "model_none.tflite": ("uint8", None),
+    "model_none_float.tflite": ("float32", None),
+}
+"""The files that the Mobile AI challenge asks for: name, I/O and fixed input size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest:
+    """What to export and how.
+
+    Attributes:
+        output: the .tflite file to write.
+        precision: ``int8``, or ``float32`` without quantization.
+        io: dtype of input and output of an int8 file.
+        shape: height and width of the only input size, or None for every size.
+        calibration: folder with training images; None takes those of the run, else the demo's.
+        held_out: folder with images to verify with; None takes those that the run held out.
+        max_drop: largest accepted loss of PSNR in dB.
+        seed: of the calibration crops.
+    """
+
+    output: Path
+    precision: str = "int8"
+    io: Io = "int8"
+    shape: tuple[int, int] | None = None
+    calibration: Path | None = None
+    held_out: Path | None = None
+    max_drop: float = MAX_DROP
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Export:
+    """An exported file and everything that is known about it.
+
+    Attributes:
+        request: what was asked for.
+        loaded: the network.
+        choice: the images.
+        calibration: the crops; None for a float32 file.
+        ptq: the quantized graph; None for a float32 file.
+        content: the file's bytes.
+        fidelity: comparison with the float network.
+        constants: what happens to grey images.
+        problems: why the file is refused; empty when it is accepted.
+        seconds: wall time by stage.
+    """
+
+    request: ExportRequest
+    loaded: LoadedModel
+    choice: ImageChoice
+    calibration: CalibrationSet | None
+    ptq: PtqResult | None
+    content: bytes
+    fidelity: Fidelity
+    constants: ConstantLevels
+    problems: tuple[str, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def export_model(loaded: LoadedModel, request: ExportRequest) -> Export:
+    """Quantize, write, verify, and put the file with its report into place.
+
+    The file is ``request.output``; the report is beside it with suffix ``.json``. A file that fails
+    is kept as ``<name>.rejected`` with ``<name>.rejected.json``, and ``request.output`` stays as it
+    was.
+
+    Raises:
+        GateError: operators, exactness or the drop limit are violated.
+        GraphError: the network holds something that cannot be exported.
+        DataError: images are missing or damaged.
+        OutputError: the file cannot be written.
+    """
+    clock = Clock()
+    export = _verified(loaded, request, clock)
+    output = request.output
+    if export.problems:
+        rejected = output.with_name(f"{output.name}.rejected")
+        write_bytes(rejected, export.content)
+        write_json(rejected.with_name(f"{rejected.name}.json"), report(export))
+        raise GateError(
+            f"{output}: refused: {'; '.join(export.problems)}; kept as {rejected.name} with its "
+            "report, train longer or raise --max-drop if the loss is acceptable"
+        )
+    with clock("save"):
+        write_bytes(output, export.content)
+    export.seconds.update(clock.seconds)
+    write_json(output.with_suffix(".json"), report(export))
+    return export
+
+
+def write_challenge_files(export: Export) -> list[Path]:
+    """Write the triplet of the Mobile AI challenge beside an exported int8 file.
+
+    Raises:
+        GateError: one of the files is not clean or not exact; none is written then.
+        OutputError: a file cannot be written.
+    """
+    if export.ptq is None:
+        return []
+    quantized = export.ptq.quantized
+    lr, _ = held_out_pair(export.choice.held_out[0], export.loaded.scale)
+    contents: dict[str, bytes] = {}
+    for name, (io, shape) in CHALLENGE_FILES.items():
+        metadata = file_metadata(export.loaded, export.calibration, precision="int8")
+        content = write_int8(quantized, io=io, shape=shape, metadata=metadata)
+        problems = list(check_operators(content, quantized.graph, io))
+        if fixed_mismatches(open_model(content), quantized, lr):
+            problems.append("file and simulation differ")
+        if problems:
+            raise GateError(f"{name}: refused: {'; '.join(problems)}")
+        contents[name] = content
+    paths = [export.request.output.with_name(name) for name in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
+        write_bytes(path, content)
+    return paths
+
+
+class Clock:
+    """Wall time by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Add the time of a ``with`` block to ``stage``."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _verified(loaded: LoadedModel, request: ExportRequest, clock: Clock) -> Export:
+    choice = choose_images(
+        loaded.path, loaded.scale, calibration=request.calibration, held_out=request.held_out
+    )
+    with clock("capture"):
+        graph = lower(capture(loaded.module, name=loaded.descriptor.name))
+    crops: CalibrationSet | None = None
+    ptq: PtqResult | None = None
+    if request.precision == "int8":
+        with clock("read images"):
+            crops = calibration_set(choice.calibration, loaded.scale, seed=request.seed)
+        with clock("quantize"):
+            ptq = quantize_graph(graph, crops.batches)
+    with clock("write"):
+        metadata = file_metadata(loaded, crops, precision=request.precision)
+        content = _written(graph, ptq, request, request.shape, metadata)
+    with clock("read images"):
+        images = [held_out_pair(pair, loaded.scale) for pair in choice.held_out]
+    reference = float_reference(loaded.module)
+    with clock("verify"):
+        free = content if request.shape is None else _written(graph, ptq, request, None, metadata)
+        file = open_model(free, threads=_threads())
+        quantized = ptq.quantized if ptq else None
+        fidelity = compare(file, images, reference=reference, quantized=quantized)
+        constants = constant_levels(file, reference, reach=loaded.descriptor.receptive_field // 2)
+        problems = _problems(content, ptq, request, fidelity, images[0][0])
+    return Export(
+        request=request,
+        loaded=loaded,
+        choice=choice,
+        calibration=crops,
+        ptq=ptq,
+        content=content,
+        fidelity=fidelity,
+        constants=constants,
+        problems=problems,
+        seconds=clock.seconds,
+    )
+
+
+def _written(
+    graph: Graph,
+    ptq: PtqResult | None,
+    request: ExportRequest,
+    shape: tuple[int, int] | None,
+    metadata: dict[str, str],
+) -> bytes:
+    if ptq is None:
+        return write_float32(graph, shape=shape, metadata=metadata)
+    return write_int8(ptq.quantized, io=request.io, shape=shape, metadata=metadata)
+
+
+def _problems(
+    content: bytes,
+    ptq: PtqResult | None,
+    request: ExportRequest,
+    fidelity: Fidelity,
+    lr: NDArray[np.uint8],
+) -> tuple[str, ...]:
+    problems: list[str] = []
+    if ptq is not None:
+        problems += check_operators(content, ptq.quantized.graph, request.io)
+        differing = fidelity.mismatches or 0
+        if request.shape is not None:
+            differing += fixed_mismatches(open_model(content), ptq.quantized, lr)
+        if differing:
+            problems.append(f"file and integer simulation differ in {differing} values, want 0")
+    if fidelity.drop > request.max_drop:
+        problems.append(
+            f"PSNR drops by {fidelity.drop:.3f} dB against float, want {request.max_drop} at most"
+        )
+    return tuple(problems)
+
+
+def float_reference(module: nn.Module) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Return the float network as a function of one image; its output is clipped, not rounded."""
+
+    def run(lr: NDArray[np.uint8]) -> NDArray[np.float32]:
+        image = torch.from_numpy(lr).permute(2, 0, 1)[None].float()
+        with torch.no_grad():
+            sr = module(image)[0].clamp(0.0, 255.0)
+        result: NDArray[np.float32] = sr.permute(1, 2, 0).numpy()
+        return result
+
+    return run
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,130 @@
+"""What is written beside an exported file and into it."""
+
+import hashlib
+import json
+import math
+import platform
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from edgesr import __version__
+from edgesr.export.inspect import read_content
+from edgesr.files import sha256_file
+from edgesr.litert import version as litert_version
+
+if TYPE_CHECKING:
+    from edgesr.export.calibration import CalibrationSet
+    from edgesr.export.pipeline import Export
+    from edgesr.models.checkpoint import LoadedModel
+    from edgesr.quant.ptq import PtqResult
+
+SCHEMA = "edgesr/export/1"
+METADATA_KEY = "edgesr"
+
+
+def file_metadata(
+    loaded: "LoadedModel", calibration: "CalibrationSet | None", *, precision: str
+) -> dict[str, str]:
+    """Return the metadata of the file: one entry of JSON text."""
+    facts = {
+        "edgesr": __version__,
+        "model": loaded.descriptor.name,
+        "scale": loaded.scale,
+        "precision": precision,
+        "calibration": None if calibration is None else calibration.digest,
+    }
+    return {METADATA_KEY: json.dumps(facts, sort_keys=True)}
+
+
+def report(export: "Export") -> dict[str, Any]:
+    """Return everything that is known about an exported file as JSON values.
+
+    Lengths are in pixels, PSNR in dB, colour in grey levels, time in seconds.
+    """
+    request, loaded = export.request, export.loaded
+    content = read_content(export.content)
+    return {
+        "schema": SCHEMA,
+        "edgesr": __version__,
+        "litert": litert_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "accepted": not export.problems,
+        "problems": list(export.problems),
+        "file": request.output.name,
+        "bytes": len(export.content),
+        "sha256": hashlib.sha256(export.content).hexdigest(),
+        "model": loaded.descriptor.name,
+        "scale": loaded.scale,
+        "checkpoint": {
+            "file": str(loaded.path),
+            "sha256": sha256_file(loaded.path),
+            "metadata": dict(loaded.metadata),
+        },
+        "precision": request.precision,
+        "io": request.io if request.precision == "int8" else "float32",
+        "shape": None if request.shape is None else list(request.shape),
+        "operators": dict(Counter(content.operators)),
+        "operator_list": list(content.operators),
+        "quantization": None if export.ptq is None else _quantization(export.ptq),
+        "calibration": _calibration(export),
+        "verification": _verification(export),
+        "seconds": {stage: round(value, 3) for stage, value in export.seconds.items()},
+    }
+
+
+def _quantization(ptq: "PtqResult") -> dict[str, Any]:
+    quantized = ptq.quantized
+    return {
+        "scheme": quantized.scheme,
+        "observer": ptq.calibration.observer,
+        "bias_corrections": dict(ptq.bias_corrections),
+        "tensors": {
+            name: {
+                "scale": float(grid.scale),
+                "zero_point": grid.zero_point,
+                "low": grid.low,
+                "high": grid.high,
+                "saturation": ptq.saturation[name],
+            }
+            for name, grid in quantized.qparams.items()
+        },
+    }
+
+
+def _calibration(export: "Export") -> dict[str, Any] | None:
+    if export.calibration is None:
+        return None
+    return {
+        "source": export.choice.source,
+        "crops": export.calibration.count,
+        "seed": export.calibration.seed,
+        "digest": export.calibration.digest,
+        "images": export.calibration.images,
+    }
+
+
+def _verification(export: "Export") -> dict[str, Any]:
+    fidelity, constants = export.fidelity, export.constants
+    to_float = fidelity.psnr_to_float
+    return {
+        "source": export.choice.held_out_source,
+        "images": fidelity.images,
+        "names": [pair.name for pair in export.choice.held_out],
+        "kernels": "xnnpack",
+        "values": fidelity.values,
+        "mismatches": fidelity.mismatches,
+        "psnr_to_float": round(to_float, 4) if math.isfinite(to_float) else None,
+        "max_error": fidelity.max_error,
+        "colour_bias": list(fidelity.colour_bias),
+        "protocol": "mai",
+        "psnr": fidelity.psnr_file,
+        "psnr_float": fidelity.psnr_reference,
+        "drop": fidelity.drop,
+        "max_drop": export.request.max_drop,
+        "constant_levels": {
+            "exact": constants.exact,
+            "exact_float": constants.exact_float,
+            "max_error": constants.max_error,
+            "max_error_float": constants.max_error_float,
+        },
+    }

@@ -1,0 +1,52 @@
+import re
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_every_package_on_disk_is_listed_and_no_other() -> None:
+    listed = SETTINGS["tool"]["setuptools"]
+    inits = (ROOT / "edgesr").rglob("__init__.py")
+    on_disk = {".".join(path.parent.relative_to(ROOT).parts) for path in inits}
+    assert sorted(on_disk | set(listed["package-dir"])) == sorted(listed["packages"])
+
+
+def test_every_folder_with_python_is_a_package() -> None:
+    folders = {path.parent for path in (ROOT / "edgesr").rglob("*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
+def test_data_folders_hold_no_python() -> None:
+    siblings = ("export", "benchmarks", "android_bench")
+    assert [str(path) for name in siblings for path in (ROOT / name).rglob("*.py")] == []
+
+
+def test_every_data_file_is_packaged() -> None:
+    listed = set(SETTINGS["tool"]["setuptools"]["package-data"]["*"])
+    suffixes = {path.suffix for path in _data_files()}
+    assert {f"*{suffix}" for suffix in suffixes if suffix} <= listed | {"*.toml"}
+
+
+def test_constraints_pin_every_dependency_inside_its_range() -> None:
+    project = SETTINGS["project"]
+    extras = [name for extra in project["optional-dependencies"].values() for name in extra]
+    lines = (ROOT / "constraints.txt").read_text().lower().replace("_", "-").splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    for requirement in map(Requirement, project["dependencies"] + extras):
+        assert pins[requirement.name] in requirement.specifier, str(requirement)
+
+
+def test_constraints_name_no_host_path_or_local_build() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
+    assert "torch==2.13.0" in pins
+
+
+def _data_files() -> list[Path]:
+    files = [path for path in (ROOT / "edgesr").rglob("*") if path.is_file()]
+    return [p for p in files if p.suffix not in {".py", ".pyc"} and p.name != "py.typed"]
