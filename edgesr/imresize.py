@@ -11,7 +11,7 @@ kernel by the shrink factor and the order of passes follow MATLAB's documentatio
 import math
 from fractions import Fraction
 from functools import lru_cache
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +99,7 @@ def _resize_axis(
     image: NDArray[Scalar], axis: int, length: int, factor: Fraction, edge: Edge
 ) -> NDArray[Scalar]:
     indices, weights = _taps(image.shape[axis], length, factor, edge)
-    moved = np.moveaxis(image, axis, 0)
+    moved: NDArray[Any] = np.moveaxis(image, axis, 0)
     shape = (length, *(1,) * (moved.ndim - 1))
     total = np.zeros((length, *moved.shape[1:]), dtype=np.float64)
     for tap in range(indices.shape[1]):

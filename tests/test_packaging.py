@@ -1,8 +1,15 @@
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -45,6 +52,46 @@ def test_constraints_name_no_host_path_or_local_build() -> None:
     pins = [line for line in lines if line and not line.startswith("#")]
     assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
     assert "torch==2.13.0" in pins
+
+
+def test_the_wheel_holds_all_of_the_package_and_nothing_else(tmp_path: Path) -> None:
+    _need_setuptools(SETTINGS["build-system"]["requires"][0])
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("edgesr", "export", "benchmarks", "tests"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    build = f"from setuptools.build_meta import build_wheel; build_wheel({str(tmp_path)!r})"
+    subprocess.run(  # noqa: S603 - our own build
+        [sys.executable, "-c", build], cwd=source, check=True, capture_output=True
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as content:
+        names = {name for name in content.namelist() if ".dist-info/" not in name}
+    wanted = {
+        f"{target}/{path.relative_to(source / folder).as_posix()}"
+        for folder, target in _SHIPPED.items()
+        for path in (source / folder).rglob("*")
+        if path.is_file()
+    }
+    assert names == wanted
+
+
+_SHIPPED = {
+    "edgesr": "edgesr",
+    "export": "edgesr/_data/export",
+    "benchmarks": "edgesr/_data/benchmarks",
+}
+
+
+def _need_setuptools(requirement: str) -> None:
+    try:
+        found = Version(version("setuptools"))
+    except PackageNotFoundError:
+        pytest.skip(f"needs {requirement} to build without a network, found none")
+    if found not in Requirement(requirement).specifier:
+        pytest.skip(f"needs {requirement} to build without a network, found {found}")
 
 
 def _data_files() -> list[Path]:

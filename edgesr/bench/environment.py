@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,8 +10,19 @@ from typing import Any
 
 from edgesr import __version__
 
-_PACKAGES = ("ai-edge-litert", "numpy", "torch", "tensorflow")
+_PACKAGES = (
+    "ai-edge-litert",
+    "numpy",
+    "onnxruntime",
+    "pillow",
+    "tensorflow",
+    "tflite-runtime",
+    "torch",
+)
 _TELLING_FLAGS = ("amx_int8", "avx2", "avx512_bf16", "avx512_vnni", "avx512f", "asimddp", "i8mm")
+_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+_ROOT = Path(__file__).resolve().parents[2]
+_GIT_DEPTH = 5
 
 
 def environment(packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
@@ -19,12 +31,16 @@ def environment(packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
     flags = (lines.get("flags") or lines.get("Features") or "").split()
     return {
         "edgesr": __version__,
+        "commit": _commit(_ROOT),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": lines.get("model name") or platform.processor() or "unknown",
         "cpu_flags": [flag for flag in _TELLING_FLAGS if flag in flags],
         "cores": os.cpu_count(),
-        "load_1min": round(os.getloadavg()[0], 2),
+        "usable_cores": _usable_cores(),
+        "governor": _first_line(_GOVERNOR),
+        "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "gpu": _gpu(),
         "packages": {name: found for name in packages if (found := _version(name))},
     }
 
@@ -36,6 +52,44 @@ def _cpuinfo() -> dict[str, str]:
         return {}
     pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
     return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _commit(root: Path) -> str | None:
+    """Return the checked-out commit, read from Git's files; None outside a checkout."""
+    head = _first_line(root / ".git" / "HEAD")
+    for _ in range(_GIT_DEPTH):
+        if head is None or not head.startswith("ref: "):
+            return head
+        name = head.removeprefix("ref: ")
+        head = _first_line(root / ".git" / name) or _packed(root / ".git" / "packed-refs", name)
+    return None
+
+
+def _packed(path: Path, name: str) -> str | None:
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    return next((line.split()[0] for line in lines if line.endswith(f" {name}")), None)
+
+
+def _first_line(path: Path) -> str | None:
+    try:
+        return path.read_text().splitlines()[0].strip()
+    except (OSError, IndexError):
+        return None
+
+
+def _usable_cores() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _gpu() -> str | None:
+    """Name the GPU where PyTorch is in use already; importing it here would cost seconds."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return str(torch.cuda.get_device_name())
 
 
 def _version(package: str) -> str | None:

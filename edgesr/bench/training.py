@@ -3,7 +3,6 @@
 The published step (TensorFlow 2, float32) takes part where TensorFlow is installed.
 """
 
-from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -31,7 +30,9 @@ def training_contenders(batch_size: int = 16) -> dict[str, Work]:
 
 def _torch_step(batch_size: int, autocast: torch.dtype | None, *, last: bool) -> Work:
     layout = torch.channels_last if last else torch.contiguous_format
-    network = build_model("ncnet", _SCALE).train().to(memory_format=layout)
+    network = build_model("ncnet", _SCALE).train()
+    if last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     lr = 255 * torch.rand(batch_size, 3, PATCH_SIZE, PATCH_SIZE)
     hr = 255 * torch.rand(batch_size, 3, PATCH_SIZE * _SCALE, PATCH_SIZE * _SCALE)
@@ -73,5 +74,5 @@ def _tensorflow_step(batch_size: int) -> Work:
         optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
         return loss
 
-    compiled: Callable[[], Any] = tf.function(step)
+    compiled: Any = tf.function(step)
     return lambda: float(compiled())

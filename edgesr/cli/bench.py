@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _TRAINING_BATCH = 16
 
 
-def bench(  # noqa: PLR0913 - one parameter a flag
+def bench(
     *models: Path,
     training: Annotated[bool, Parameter(negative="")] = False,
     shape: str = "360x640",

@@ -32,20 +32,22 @@ def train(
         dry_run: check settings and images, then stop.
         settings: everything that decides the run.
     """
-    from edgesr.cli.console import out, say
+    from edgesr.cli.console import hushed, out, say
     from edgesr.train.run import go, open_run
 
     if recipe is not None and resume is not None:
         raise UsageError("--recipe and --resume contradict each other; a run keeps its settings")
     run = open_run(settings, resume=resume, dry_run=dry_run)
-    say(_opening(run))
-    if dry_run:
-        say("dry run: nothing was written")
-        return
-    say(f"run folder {run.folder}")
-    with _Listener(run.config.steps) as listener:
-        result = go(run, listen=listener)
-    out.print(_closing(result), markup=False, soft_wrap=True)
+    with hushed(quiet=not run.is_main):
+        say(_opening(run))
+        if dry_run:
+            say("dry run: nothing was written")
+            return
+        say(f"run folder {run.folder}")
+        with _Listener(run.config.steps) as listener:
+            result = go(run, listen=listener)
+    if run.is_main:
+        out.print(_closing(result), markup=False, soft_wrap=True)
     if result.interrupted:
         raise KeyboardInterrupt
 

@@ -7,7 +7,8 @@
 | BasicSR   | `GTmod12/baby.png`          | `LRbicx3/baby.png`                                  |
 | flat      | `baby.png`, `portraits/...` | `X3/baby.png`, or `X3` in another folder; else made |
 
-DIV2K stands for every set that is named like it (Flickr2K_HR, DIV2K_valid_HR, LSDIR_train_HR).
+DIV2K stands for every set that is named like it (Flickr2K_HR, DIV2K_valid_HR, LSDIR_train_HR), and
+for crops of it as BasicSR makes them (``DIV2K_train_HR_sub``, ``DIV2K_train_LR_bicubic/X3_sub``).
 A pair is made of equal names, at equal places below their folders; the low-resolution name may end
 in ``x3``. Nothing is paired by order, and what does not match is an error.
 """
@@ -25,7 +26,8 @@ from edgesr.images import IMAGE_SUFFIXES, list_images
 
 __all__ = ["Dataset", "ImagePair", "find_dataset", "read_pair"]
 
-_LR_FOLDER = re.compile(r"X\d|LR|LR_\w+|LRbicx\d|\w+_LR|\w+_LR_\w+")
+_HR_FOLDER = re.compile(r"\w+_HR(_sub)?")
+_LR_FOLDER = re.compile(r"X\d(_sub)?|LR|LR_\w+|LRbicx\d|\w+_LR|\w+_LR_\w+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,7 @@ def find_dataset(root: Path, scale: int, *, lr_root: Path | None = None) -> Data
         DatasetError: a folder is missing or empty, or high- and low-resolution files differ.
     """
     root = Path(root)
+    root = root if root.name.strip(".") else root.resolve()  # "." and ".." have names as well
     _check_folder(root)
     kind, place = next(
         (kind, place) for kind, find in _LAYOUTS.items() if (place := find(root, scale)) is not None
@@ -142,12 +145,12 @@ def _existing(folder: Path) -> Path | None:
 
 def _div2k(root: Path, scale: int) -> _Place | None:
     """``NAME_HR`` with ``NAME_LR_bicubic/X3``, named itself or by the folder that holds it."""
-    if root.name.endswith("_HR"):
+    if _HR_FOLDER.fullmatch(root.name):
         return _div2k_part(root, scale)
-    parts = sorted(path for path in root.glob("*_HR") if path.is_dir())
+    parts = sorted(p for p in root.iterdir() if p.is_dir() and _HR_FOLDER.fullmatch(p.name))
     if not parts:
         return None
-    train = [path for path in parts if path.name.endswith("_train_HR")] or parts
+    train = [path for path in parts if "_train_" in path.name] or parts
     if len(train) > 1:
         names = ", ".join(path.name for path in train)
         raise DatasetError(f"{root}: several sets in it ({names}); name one of these folders")
@@ -157,7 +160,8 @@ def _div2k(root: Path, scale: int) -> _Place | None:
 
 
 def _div2k_part(hr: Path, scale: int, note: str = "") -> _Place:
-    lr = hr.with_name(f"{hr.name.removesuffix('_HR')}_LR_bicubic") / f"X{scale}"
+    name, _, crops = hr.name.rpartition("_HR")
+    lr = hr.with_name(f"{name}_LR_bicubic") / f"X{scale}{crops}"
     return _Place(hr=hr, lr=_existing(lr), note=note)
 
 

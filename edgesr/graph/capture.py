@@ -16,6 +16,7 @@ from edgesr.errors import GraphError
 from edgesr.graph import from_aten
 from edgesr.graph.graph import Graph, TensorSpec
 from edgesr.graph.ops import Op
+from edgesr.graph.unsupported import nearest_form
 
 EXAMPLE_SIZE = (24, 32)
 """Height and width of the image that a module is traced with; the graph keeps no size."""
@@ -113,7 +114,7 @@ def _translate(node: fx.Node, trace: _Trace) -> None:
         return
     translate = from_aten.TRANSLATIONS.get(target)
     if translate is None:
-        operation, form = from_aten.nearest_form(target)
+        operation, form = nearest_form(target, from_aten.TRANSLATIONS)
         raise GraphError(f"layer {layer}: operation {operation} is not supported; {form}")
     name = _unique(layer, trace.names)
     call = from_aten.Call(

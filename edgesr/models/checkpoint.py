@@ -182,7 +182,9 @@ def _load_state(path: Path, module: nn.Module, state: Mapping[str, Tensor], titl
                 f"want {tuple(wanted.shape)}; is it of another scale?"
             )
         if not bool(torch.isfinite(state[name].float()).all()):
-            raise CheckpointError(f"{path}: {name} holds NaN or infinity; use an earlier checkpoint")
+            raise CheckpointError(
+                f"{path}: {name} holds NaN or infinity; use an earlier checkpoint"
+            )
     module.load_state_dict(dict(state))
 
 

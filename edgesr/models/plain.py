@@ -1,5 +1,7 @@
 """The plain 3x3 convolution stack that ABPN introduced and NCNet widened."""
 
+from itertools import pairwise
+
 from torch import nn
 
 HIDDEN_LAYERS = 5
@@ -16,7 +18,7 @@ def plain_body(width: int, out_channels: int) -> nn.Sequential:
     """
     widths = [IMAGE_CHANNELS, *[width] * HIDDEN_LAYERS, out_channels]
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [_conv(before, after), nn.ReLU()]
     last = _conv(out_channels, out_channels)
     nn.init.xavier_normal_(last.weight, gain=_LAST_GAIN)
@@ -29,5 +31,6 @@ _LAST_GAIN = 0.02
 def _conv(before: int, after: int) -> nn.Conv2d:
     conv = nn.Conv2d(before, after, kernel_size=3, padding=1)
     nn.init.xavier_normal_(conv.weight)
-    nn.init.zeros_(conv.bias)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
     return conv

@@ -17,6 +17,7 @@ from edgesr.graph.ops import Conv2D, DepthwiseConv2D, WeightedOp, is_selection
 from edgesr.quant.affine import bias_scales
 from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.scheme import QParams, QuantizedGraph, QuantizedWeight
+from edgesr.quant.weight_rounding import rounded_weights
 from edgesr.quant.simulate import KERNELS, accumulate, step
 
 
@@ -57,12 +58,21 @@ def correct_biases(
     codes[spec.name] = steps.clamp(-128, 127)
     for op in quantized.graph.ops:
         if isinstance(op, (Conv2D, DepthwiseConv2D)) and op.name in chosen:
+            if isinstance(op, Conv2D) and not is_selection(op):
+                quantized = _rounded(op, quantized, codes[op.inputs[0]])
             weight, change = _corrected(op, quantized, floats[op.inputs[0]], codes[op.inputs[0]])
             quantized = replace(quantized, weights={**quantized.weights, op.name: weight})
             corrections[op.name] = change
         floats[op.output] = apply(op, floats)
         codes[op.output] = step(op, codes, quantized, KERNELS["xnnpack"])
     return quantized, corrections
+
+
+def _rounded(op: Conv2D, quantized: QuantizedGraph, codes: Tensor) -> QuantizedGraph:
+    weight = quantized.weights[op.name]
+    inputs = codes - quantized.qparams[op.inputs[0]].zero_point
+    values = rounded_weights(op, weight.scales, inputs)
+    return replace(quantized, weights={**quantized.weights, op.name: replace(weight, values=values)})
 
 
 def _corrected(
@@ -73,7 +83,7 @@ def _corrected(
     steps = bias_scales(source.scale, weight.scales).astype(np.float64)
     wanted = convolve(op, floats, torch.from_numpy(op.weight), torch.from_numpy(op.bias))
     found = accumulate(op, weight, codes, source)
-    means = [sums.double().mean(dim=(0, 2, 3)).numpy() for sums in (wanted, found)]
+    means = [sums.mean(dim=(0, 2, 3), dtype=torch.float64).numpy() for sums in (wanted, found)]
     error = means[0] - means[1] * steps
     bias = weight.bias + np.rint(error / steps).astype(np.int32)
     return replace(weight, bias=bias), float(np.abs(error).max())

@@ -29,7 +29,7 @@ _SHARING = (Concatenation, DepthToSpace, Pad, Relu, Relu6)
 """Operations that move bytes: inputs and output must be on one grid."""
 
 _FINEST_ADD_INPUT = np.float32(2.0**-9)
-"""XNNPACK takes an ADD whose largest input scale is at least 2**-10 of the output's."""
+"""XNNPACK takes an ADD whose input scales are at least 2**-10 of the output's."""
 
 
 def assign_qparams(graph: Graph, observed: Mapping[str, QParams]) -> dict[str, QParams]:

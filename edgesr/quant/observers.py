@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from edgesr.errors import GraphError
-from edgesr.quant.affine import choose_qparams
+from edgesr.quant.affine import choose_qparams, dequantize, quantize
 from edgesr.quant.scheme import CODE_MAX, CODE_MIN, QParams
 
 MIN_BINS = 2048
@@ -31,6 +31,9 @@ class Observer(Protocol):
 
     def saturation(self, qparams: QParams) -> float:
         """Return the share of values, 0 to 1, that ``qparams`` cannot represent within a step."""
+
+    def mean_squared_error(self, qparams: QParams) -> float:
+        """Return the mean squared difference between what was seen and its value on the grid."""
 
 
 class Histogram:
@@ -130,6 +133,10 @@ class HistogramMseObserver:
         """Return the share of values further than one step outside the grid."""
         return _outside(self.histogram, qparams)
 
+    def mean_squared_error(self, qparams: QParams) -> float:
+        """Return the mean squared error of the grid."""
+        return _squared_error(self.histogram, qparams)
+
     def _best(
         self, lows: npt.NDArray[np.float64], highs: npt.NDArray[np.float64]
     ) -> tuple[float, float]:
@@ -162,6 +169,10 @@ class MinMaxObserver:
         """Return the share of values further than one step outside the grid."""
         return _outside(self.histogram, qparams)
 
+    def mean_squared_error(self, qparams: QParams) -> float:
+        """Return the mean squared error of the grid."""
+        return _squared_error(self.histogram, qparams)
+
 
 OBSERVERS: Mapping[str, Callable[[], Observer]] = MappingProxyType(
     {
@@ -178,3 +189,10 @@ def _outside(histogram: Histogram, qparams: QParams) -> float:
     step = float(qparams.scale)
     beyond = (centres < qparams.low - step) | (centres > qparams.high + step)
     return float(histogram.counts[beyond].sum() / max(total, 1.0))
+
+
+def _squared_error(histogram: Histogram, qparams: QParams) -> float:
+    total = histogram.counts.sum() + histogram.zeros
+    centres = histogram.centres()
+    errors = np.square(centres - dequantize(quantize(centres, qparams), qparams))
+    return float(errors @ histogram.counts / max(total, 1.0))

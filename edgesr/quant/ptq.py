@@ -10,10 +10,11 @@ from edgesr.graph.passes import drop_clip
 from edgesr.quant.bias_correction import correct_biases, trained_layers
 from edgesr.quant.calibrate import Calibration, CalibrationBatch, calibrate
 from edgesr.quant.grids import assign_qparams
+from edgesr.quant.output_step import share_output_step
 from edgesr.quant.scheme import GREY_LEVELS, WI8_AI8, QuantizedGraph
 from edgesr.quant.weights import quantize_weights
 
-_CORRECTION_PIXELS = 2**18
+_CORRECTION_PIXELS = 2**16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ def quantize_graph(
     graph = drop_clip(graph, low=GREY_LEVELS.low, high=GREY_LEVELS.high)
     calibration = calibrate(graph, batches, observer=observer)
     qparams = assign_qparams(graph, calibration.qparams)
+    qparams = share_output_step(graph, qparams, calibration.observers)
     weights = quantize_weights(graph, qparams)
     quantized = QuantizedGraph(graph=graph, qparams=qparams, weights=weights, scheme=WI8_AI8)
     quantized, corrections = correct_biases(quantized, _some_of(batches), trained_layers(graph))

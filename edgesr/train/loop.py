@@ -26,6 +26,7 @@ from edgesr.train.state import TrainingState, save_state
 from edgesr.train.validate import VALIDATION_PROTOCOL, validation_psnr
 
 Listener = Callable[[dict[str, Any]], None]
+_STEPS_BETWEEN_TALKS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,7 @@ def train(  # noqa: PLR0913 - one call, one place
     finally:
         log.close()
     shell.accelerator.wait_for_everyone()
+    shell.accelerator.end_training()
     return TrainResult(
         folder=folder,
         step=shell.step,
@@ -151,12 +153,22 @@ def _run(
         if shell.step % config.val_every == 0 or done:
             _validate(shell, held_out, record)
             meter.pause()
-        stop = stopped()
+        stop = _agree(shell, stop=stopped())
         if shell.step % config.save_every == 0 or done or stop:
             record.save()
             meter.pause()
         if stop:
             return
+
+
+def _agree(shell: Shell, *, stop: bool) -> bool:
+    """Say whether any process was told to stop, so that none waits for one that has left."""
+    if shell.accelerator.num_processes == 1:
+        return stop
+    if shell.step % _STEPS_BETWEEN_TALKS:
+        return False
+    flag = torch.tensor(float(stop), device=shell.accelerator.device)
+    return bool(shell.accelerator.reduce(flag, "sum") > 0)
 
 
 def _validate(shell: Shell, held_out: DecodedImages, record: _Recorder) -> None:

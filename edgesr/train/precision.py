@@ -22,7 +22,7 @@ def autocast_precision(precision: Precision, device: torch.device) -> torch.dtyp
 def has_bf16_units(device: torch.device) -> bool:
     """Say whether ``device`` multiplies bfloat16 in hardware (as far as the system tells)."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from accelerate import PartialState
-
 from edgesr import __version__
 from edgesr.data.patches import PatchSampler
 from edgesr.models import build_model
 from edgesr.train.config import TrainConfig
 from edgesr.train.folder import check_resumable, new_folder
 from edgesr.train.loop import Listener, TrainResult, train
+from edgesr.train.processes import processes
 from edgesr.train.sources import TrainingImages, data_digest, training_images, write_manifest
 from edgesr.train.state import load_state
 
@@ -26,12 +25,14 @@ class Run:
         folder: where everything is written.
         images: decoded images.
         resume: go on from the state in ``folder``.
+        is_main: whether this process writes files and messages.
     """
 
     config: TrainConfig
     folder: Path
     images: TrainingImages
     resume: bool
+    is_main: bool = True
 
 
 def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool = False) -> Run:
@@ -51,17 +52,22 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
     if resume is not None:
         check_resumable(config, resume)
         load_state(resume)
-    images = training_images(config)
+    state = processes()
+    with state.main_process_first():  # the others map the cache that it made
+        images = training_images(config)
     PatchSampler(images=images.train, patch_size=config.patch_size, batch_size=1, seed=config.seed)
     if resume is not None:
-        return Run(config=config, folder=resume, images=images, resume=True)
-    processes = PartialState()
+        return Run(
+            config=config, folder=resume, images=images, resume=True, is_main=state.is_main_process
+        )
     folder = Path()
-    if processes.is_main_process and not dry_run:
+    if state.is_main_process and not dry_run:
         folder = new_folder(config)
         write_manifest(folder, images)
-    processes.wait_for_everyone()
-    return Run(config=config, folder=folder, images=images, resume=False)
+    state.wait_for_everyone()
+    return Run(
+        config=config, folder=folder, images=images, resume=False, is_main=state.is_main_process
+    )
 
 
 def go(run: Run, *, listen: Listener = lambda _event: None) -> TrainResult:

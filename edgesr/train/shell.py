@@ -1,13 +1,14 @@
 """The mutable things of a run: network, average, optimizer, counters."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import nn
+from torch import Tensor, nn
 
 from edgesr.data.cache import DecodedImages
 from edgesr.data.patches import PatchSampler
@@ -15,6 +16,7 @@ from edgesr.errors import ConfigError
 from edgesr.models import build_model
 from edgesr.train.config import TrainConfig
 from edgesr.train.precision import autocast_precision
+from edgesr.train.processes import accelerator as join
 from edgesr.train.state import TrainingState
 
 
@@ -37,7 +39,7 @@ class Shell:
 
     accelerator: Accelerator
     network: nn.Module
-    trained: nn.Module
+    trained: Callable[[Tensor], Tensor]
     averaged: nn.Module
     optimizer: torch.optim.Optimizer
     sampler: PatchSampler
@@ -69,14 +71,15 @@ def start(config: TrainConfig, images: DecodedImages, state: TrainingState | Non
     Raises:
         ConfigError: the batch cannot be shared out evenly among the processes.
     """
-    accelerator = Accelerator()
+    accelerator = join()
     if config.batch_size % accelerator.num_processes:
         raise ConfigError(
             f"batch_size = {config.batch_size}: want a multiple of the "
             f"{accelerator.num_processes} processes"
         )
     set_seed(config.seed)
-    network = build_model(config.model, config.scale).to(memory_format=torch.channels_last)
+    network = build_model(config.model, config.scale)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = build_model(config.model, config.scale).eval()
     averaged.load_state_dict(network.state_dict())
     optimizer = torch.optim.Adam(_groups(network, config.bias_rate_factor), lr=config.learning_rate)

@@ -126,6 +126,7 @@ def test_train_ends_with_3_on_a_wrong_file(
 def test_a_key_that_is_also_a_command_is_not_dropped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("accelerate", reason="needs the train extra")
     (tmp_path / "my.toml").write_text("data = '/no/such/photos'\n")
     assert run(["train", "--dry-run", "--config", str(tmp_path / "my.toml")]) == 3
     assert "/no/such/photos: does not exist" in capsys.readouterr().err

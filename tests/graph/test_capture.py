@@ -209,7 +209,7 @@ def test_a_batch_norm_that_cannot_fold_is_refused_by_name() -> None:
 
 def test_control_flow_on_values_is_refused_with_a_reason() -> None:
     module = Net(lambda _, lr: lr if lr.sum() > 0 else -lr)
-    with pytest.raises(GraphError, match="net: torch.export cannot trace it"):
+    with pytest.raises(GraphError, match=r"net: torch\.export cannot trace it"):
         capture(module, name="net")
 
 

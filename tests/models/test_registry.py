@@ -28,7 +28,7 @@ def test_frozen_parameters_of_ncnet_are_the_81_of_the_nearest_convolution() -> N
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_without_detail_the_network_is_nearest_upsampling(
-    name: str, scale: int, training: bool
+    name: str, scale: int, *, training: bool
 ) -> None:
     network = build_model(name, scale).train(training)
     for parameter in network.parameters():
@@ -43,7 +43,8 @@ def test_receptive_field_is_as_described(name: str, scale: int) -> None:
     lr = torch.full((1, 3, 41, 41), 128.0, requires_grad=True)
     for parameter in network.parameters():
         parameter.data.abs_()  # no dead path
-    sr = network.body(lr)
+    body = network.get_submodule("body")
+    sr = body(lr)
     sr[0, :, 20, 20].sum().backward()
     assert lr.grad is not None
     seen = lr.grad[0].abs().sum(0) > 0
@@ -52,7 +53,7 @@ def test_receptive_field_is_as_described(name: str, scale: int) -> None:
 
 def test_output_is_clipped_in_evaluation_only() -> None:
     network = build_model("ncnet", 2)
-    torch.nn.init.constant_(network.body[-1].bias, 1000.0)
+    torch.nn.init.constant_(network.get_parameter("body.12.bias"), 1000.0)
     lr = torch.zeros(1, 3, 4, 4)
     assert float(network.eval()(lr).detach().max()) == 255.0
     assert float(network.train()(lr).detach().max()) > 255.0

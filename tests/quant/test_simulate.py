@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from edgesr.graph.capture import capture
 from edgesr.graph.execute import execute
 from edgesr.graph.graph import Graph
 from edgesr.graph.passes import lower
+from edgesr.images import read_image
+from edgesr.imresize import downscale, modcrop
 from edgesr.litert import open_model
 from edgesr.models import MODELS, build_model
 from edgesr.quant import simulate as simulation
@@ -64,6 +67,17 @@ def test_every_model_is_bit_exact_with_xnnpack(name: str, scale: int, photo: Pho
     assert mismatches(result.quantized, noise) == 0
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_photographs_of_bsd100_are_bit_exact(name: str, shared_data: Path, photo: Photo) -> None:
+    torch.manual_seed(0)
+    result = quantized(realistic(build_model(name, 3)), photo)
+    paths = sorted((shared_data / "eval" / "BSD100").iterdir())[:10]
+    assert len(paths) == 10
+    for path in paths:
+        image = downscale(modcrop(read_image(path), 3), 3)
+        assert mismatches(result.quantized, image) == 0
+
+
 class Mixed(nn.Module):
     """Every operation that has an int8 form."""
 
@@ -97,7 +111,7 @@ def test_sums_beyond_float32_are_still_exact(photo: Photo) -> None:
     )
     module = nn.Sequential(wide, nn.PixelShuffle(2))
     with torch.no_grad():
-        wide[2].weight.abs_()  # type: ignore[union-attr, operator]
+        wide[2].weight.abs_()  # type: ignore[operator]
     result = quantized(module, photo)
     weight = result.quantized.weights["0.2"]
     worst = np.abs(weight.values.astype(np.int64)).sum(axis=(1, 2, 3)).max() * 255
@@ -136,6 +150,15 @@ def test_grey_images_map_to_themselves_when_the_residual_is_zero(name: str) -> N
     flat = (levels - 128).to(torch.int8)
     wanted = flat.repeat_interleave(3, dim=1).repeat_interleave(3, dim=2)
     assert torch.equal(simulate(result.quantized, flat), wanted)
+    assert mismatches(result.quantized, np.arange(192, dtype=np.uint8).reshape(8, 8, 3)) == 0
+
+
+def test_a_residual_far_below_a_grey_level_is_bit_exact(photo: Photo) -> None:
+    module = build_model("ncnet", 3)
+    with torch.no_grad():
+        module.get_parameter("body.12.weight").mul_(1e-4)
+    result = quantized(module, photo)
+    assert mismatches(result.quantized, photo(30, 40)) == 0
 
 
 def test_bias_correction_takes_the_mean_error_away(photo: Photo) -> None:

@@ -180,3 +180,35 @@ def test_without_data_it_says_loudly_that_this_is_a_demo(
     assert "DEMO" in shown.err
     assert "--data" in shown.err
     assert shown.out == ""
+
+
+@pytest.mark.slow
+def test_two_processes_make_one_run_speak_once_and_stop_together(
+    folder: Path, tmp_path: Path
+) -> None:
+    arguments = command(folder, tmp_path / "runs", steps=5000, val_every=5000, save_every=5000)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m"]
+    with subprocess.Popen(  # noqa: S603
+        [*torchrun, "edgesr", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stderr is not None
+        seen = []
+        for line in process.stderr:
+            seen.append(line)
+            if line.startswith("step 12"):
+                break
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=90)
+    assert sum(line.startswith("training on ") for line in seen) == 1
+    assert out.startswith("interrupted at step ")
+    assert out.count("interrupted at") == 1
+    made = tmp_path / "runs" / "r"
+    lines = [json.loads(line) for line in (made / "log.jsonl").read_text().splitlines()]
+    steps = [event["step"] for event in lines]
+    assert steps == list(range(1, len(steps) + 1))
+    assert load_model(made / "last.safetensors").metadata["step"] == str(steps[-1])

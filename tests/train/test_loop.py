@@ -160,6 +160,8 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
         [*command, str(tmp_path / "run")], env=environment, check=True, timeout=300
     )
     assert load_model(tmp_path / "run" / "last.safetensors").metadata["step"] == "3"
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["train", "validate"]
 
 
 _TWO_PROCESSES = """
@@ -169,7 +171,9 @@ import numpy as np
 from edgesr.data.cache import DecodedImages
 from edgesr.train.config import TrainConfig
 from edgesr.train.loop import train
+from edgesr.train.processes import processes
 
+assert processes().num_processes == 2
 folder = Path(sys.argv[1])
 folder.mkdir(exist_ok=True)
 lr, hr = np.full((16, 16, 3), 9, np.uint8), np.full((32, 32, 3), 9, np.uint8)
