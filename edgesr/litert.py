@@ -124,6 +124,19 @@ class LiteModel:
         """Upscale one uint8 RGB image ``(h, w, 3)`` whatever the dtype of the file's I/O."""
         return self.output_grid.decode(self.run(self.input_grid.encode(lr)[None])[0])
 
+    def tensor_shapes(self, shape: tuple[int, int]) -> dict[int, tuple[int, ...]]:
+        """Return the shape of every tensor, by its number in the file, for ``(h, w)`` images.
+
+        Kernels other than ``xnnpack`` give them all; a delegate hides those that it fuses.
+
+        Raises:
+            DataError: the file is of another fixed size.
+        """
+        self._check(np.zeros((1, *shape, self.channels), self.io))
+        self._resize((1, *shape, self.channels))
+        details = self._interpreter.get_tensor_details()
+        return {int(one["index"]): tuple(int(n) for n in one["shape"]) for one in details}
+
     def _check(self, batch: npt.NDArray[Any]) -> None:
         if batch.ndim != _IMAGE_RANK or batch.shape[3] != self.channels or 0 in batch.shape:
             raise DataError(

@@ -73,7 +73,7 @@ def contenders(
                 [
                     name,
                     *([runtime] if several_runtimes else []),
-                    *([f"{count} threads"] if several_threads else []),
+                    *([f"{count} thread{'s' if count > 1 else ''}"] if several_threads else []),
                 ]
             ),
             source=source,

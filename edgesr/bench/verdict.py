@@ -84,9 +84,7 @@ def paired_ratio(slower: Sequence[float], faster: Sequence[float]) -> Ratio:
     Source: Hodges and Lehmann 1963, doi:10.1214/aoms/1177704172; interval of Tukey's from
     Wilcoxon's signed-rank test, on logarithms.
     """
-    logs = [
-        math.log(max(a, _TINY) / max(b, _TINY)) for a, b in zip(slower, faster, strict=True)
-    ]
+    logs = [math.log(max(a, _TINY) / max(b, _TINY)) for a, b in zip(slower, faster, strict=True)]
     means = sorted((a + b) / 2 for i, a in enumerate(logs) for b in logs[i:])
     cut = _signed_rank_cut(len(logs), CONFIDENCE)
     centre, wider = statistics.median(means), _memory(logs)
@@ -172,7 +170,7 @@ def _settled_median(values: Sequence[float]) -> Ratio:
 def _memory(values: Sequence[float]) -> float:
     """Return how much wider an interval is when values resemble the ones before them (AR(1)).
 
-    Half a standard error is added to the estimate: a false winner costs more than a missed one.
+    A standard error is added to the estimate: a false winner costs more than a missed one.
     """
     centre = statistics.median(values)
     moves = [value - centre for value in values]
@@ -181,7 +179,7 @@ def _memory(values: Sequence[float]) -> float:
         return 1.0
     alike = math.fsum(a * b for a, b in pairwise(moves)) / power
     unbiased = alike + (1 + 3 * alike) / len(values)
-    careful = unbiased + 0.5 / math.sqrt(len(values))
+    careful = unbiased + 1 / math.sqrt(len(values))
     bounded = min(max(careful, 0.0), 0.9)
     return math.sqrt((1 + bounded) / (1 - bounded))
 

@@ -39,6 +39,9 @@ app.command("edgesr.cli.export:export", help="Write a verified INT8 or float TFL
 app.command("edgesr.cli.models:models", help="List networks and shipped weights.")
 app.command("edgesr.cli.data:data", help="List, verify and download image sets.")
 app.command("edgesr.cli.bench:bench", help="Time models against each other.")
+app.command("edgesr.cli.cost:cost", help="Count parameters, MACs, activations and memory.")
+app.command("edgesr.cli.score:score", help="Score results under a challenge's rules.")
+app.command("edgesr.cli.check:check", help="Pass or fail a model against limits, for CI.")
 app.command("edgesr.cli.demo:demo", help="Show the whole path on sample photographs.")
 
 

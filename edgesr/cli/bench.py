@@ -1,67 +1,157 @@
 """``edgesr bench``: time models, or the training step, against each other in one run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from edgesr.errors import DataError, UsageError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from edgesr.bench.inference import Request
 
-    from rich.table import Table
-
-    from edgesr.bench.timing import Timing, Work
+RuntimeName = Literal["xnnpack", "builtin", "reference", "onnxruntime", "torch", "torch-cuda"]
 
 _TRAINING_BATCH = 16
 
 
-def bench(
+def bench(  # noqa: PLR0913 - one parameter a flag
     *models: Path,
     training: Annotated[bool, Parameter(negative="")] = False,
-    shape: str = "360x640",
-    threads: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    suite: str | None = None,
+    compare: Annotated[tuple[Path, Path] | None, Parameter(negative="")] = None,
+    shape: str | None = None,
+    threads: Annotated[list[int] | None, Parameter(negative="")] = None,
+    runtime: Annotated[list[RuntimeName] | None, Parameter(negative="")] = None,
     repeats: Annotated[int, Parameter(validator=Number(gte=1))] = 15,
+    memory: bool = True,
+    profile: Annotated[bool, Parameter(negative="")] = False,
+    data: Path | None = None,
+    lr: Path | None = None,
+    limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Time contenders that take turns; the first one is the measure of the others.
 
     Args:
-        models: .tflite files; default is the shipped INT8 NCNet against its float32 export.
+        models: .tflite, .onnx, .safetensors or .pth files, or run folders; default is the shipped
+            INT8 NCNet against its float32 export.
         training: time the NCNet x3 training step instead, against plain ways to write it.
-        shape: height x width of the low-resolution image.
-        threads: CPU threads.
+        suite: also measure quality on this suite's images, and place the models among its
+            published baselines.
+        compare: two results of an earlier `--json`; nothing is measured.
+        shape: height x width of the low-resolution image; default is the suite's, else 360x640.
+        threads: CPU threads; may be repeated. Default is 1.
+        runtime: what runs the files; may be repeated. Default is the first that fits each file.
         repeats: counted repetitions of each contender.
+        memory: try each file in a process of its own first, which also measures its memory.
+        profile: also time each operator of the .tflite files.
+        data: folder with the suite's images, where they are not where `edgesr data` puts them.
+        lr: folder of the suite's low-resolution images, where it lies elsewhere.
+        limit: only the first so many images of the suite.
+        output: also write the JSON document to this file.
         json: print one JSON document with every repetition and the environment.
     """
-    from edgesr.bench.timing import interleave
-    from edgesr.cli.console import out
+    from edgesr.cli import bench_tables
+    from edgesr.cli.console import out, say
+    from edgesr.cli.shapes import parse_shape
+    from edgesr.files import write_json
 
-    contenders = _training(threads) if training else _inference(models, shape, threads)
-    timings = interleave(contenders, repeats=repeats)
-    if json:
-        out.print_json(data=_document(timings, shape, threads, training=training))
+    if compare is not None:
+        _compare(compare[0], compare[1], output=output, json=json)
         return
-    out.print(_table(timings, samples=_TRAINING_BATCH if training else None))
-    out.print(_about(shape, threads, repeats, training=training), markup=False, soft_wrap=True)
+    counts = threads or [1]
+    if min(counts) < 1:
+        raise UsageError(f"--threads {min(counts)}: want 1 or more")
+    if training and (models or suite is not None):
+        raise UsageError("--training times a training step; drop the models and --suite")
+    if suite is None and (data, lr, limit) != (None, None, None):
+        raise UsageError("--data, --lr and --limit are for --suite; name one")
+    if training:
+        document = _training(counts[0], repeats)
+    else:
+        from edgesr.bench.inference import Request
+
+        request = Request(
+            models=_named(models) or _shipped(),
+            shape=None if shape is None else parse_shape(shape),
+            threads=tuple(counts),
+            runtimes=tuple(runtime or ()),
+            repeats=repeats,
+            memory=memory,
+            profile=profile,
+        )
+        document = (
+            _inference(request) if suite is None else _suite(request, suite, (data, lr, limit))
+        )
+    if output is not None:
+        write_json(output, document)
+        say(f"wrote {output}")
+    if json:
+        out.print_json(data=document)
+    else:
+        bench_tables.show(document, samples=_TRAINING_BATCH if training else None)
+    failed = document["failures"]
+    if failed:
+        first = failed[0]
+        raise DataError(
+            f"{len(failed)} of {len(failed) + len(document['timings'])} contenders failed; "
+            f"{first['name']}: {first['reason']}"
+        )
 
 
-def _training(threads: int) -> "Mapping[str, Work]":
+def _training(threads: int, repeats: int) -> dict[str, Any]:
     import torch
 
+    from edgesr.bench.results import bench_document
+    from edgesr.bench.timing import run_session
     from edgesr.bench.training import training_contenders
 
     torch.set_num_threads(threads)
-    return training_contenders(_TRAINING_BATCH)
+    session = run_session(training_contenders(_TRAINING_BATCH), repeats=repeats)
+    return bench_document(session, what="training step", shape=None, threads=[threads])
 
 
-def _inference(models: "Sequence[Path]", shape: str, threads: int) -> "Mapping[str, Work]":
-    from edgesr.bench.inference import inference_contenders
-    from edgesr.cli.shapes import parse_shape
+def _inference(request: "Request") -> dict[str, Any]:
+    from edgesr.bench.inference import measure
 
-    size = parse_shape(shape)
-    files: dict[str, Path | bytes] = {str(path): path for path in models}
-    return inference_contenders(files or _shipped(), shape=size, threads=threads)
+    return measure(request)
+
+
+def _suite(
+    request: "Request", suite: str, images: tuple[Path | None, Path | None, int | None]
+) -> dict[str, Any]:
+    from edgesr.bench.placement import measure_suite
+    from edgesr.cli.console import say
+
+    data, lr, limit = images
+    return measure_suite(request, suite, data=data, lr=lr, limit=limit, say=say)
+
+
+def _compare(before: Path, after: Path, *, output: Path | None, json: bool) -> None:
+    from edgesr.bench.compare import compare_files, comparison_document
+    from edgesr.cli.bench_tables import show_comparison
+    from edgesr.cli.console import out
+    from edgesr.files import write_json
+
+    comparison = compare_files(before, after)
+    document = comparison_document(comparison, before, after)
+    if output is not None:
+        write_json(output, document)
+    if json:
+        out.print_json(data=document)
+    else:
+        show_comparison(comparison, before, after)
+
+
+def _named(models: tuple[Path, ...]) -> "dict[str, Path | bytes]":
+    """Return the files of shipped networks for their names, and of the others themselves."""
+    from edgesr.zoo import ZOO
+
+    names = {str(path): path for path in models}
+    return {name: ZOO[name].tflite if name in ZOO else path for name, path in names.items()}
 
 
 def _shipped() -> "dict[str, Path | bytes]":
@@ -75,56 +165,4 @@ def _shipped() -> "dict[str, Path | bytes]":
     return {
         f"{entry.name} int8": entry.tflite,
         f"{entry.name} float32": write_float32(capture(loaded.module, name=entry.model)),
-    }
-
-
-def _table(timings: "Sequence[Timing]", *, samples: int | None) -> "Table":
-    from rich.table import Table
-
-    from edgesr.bench.timing import ratio
-
-    table = Table()
-    table.add_column("contender")
-    rate = "samples/s" if samples else "images/s"
-    for title in ("median ms", "min ms", "CPU ms", rate, "time ratio (quartiles)"):
-        table.add_column(title, justify="right")
-    for timing in timings:
-        against = ratio(timing, timings[0])
-        table.add_row(
-            timing.name,
-            f"{timing.median_ms:.1f}",
-            f"{timing.min_ms:.1f}",
-            f"{min(timing.cpu_ms):.1f}",
-            f"{1e3 * (samples or 1) / timing.median_ms:.1f}",
-            f"{against.median:.2f} ({against.low:.2f}-{against.high:.2f})",
-        )
-    return table
-
-
-def _about(shape: str, threads: int, repeats: int, *, training: bool) -> str:
-    from edgesr.bench.environment import environment
-
-    facts = environment()
-    versions = ", ".join(f"{name} {found}" for name, found in facts["packages"].items())
-    what = f"batch {_TRAINING_BATCH}, LR patch 64" if training else f"input {shape}"
-    return (
-        f"{what}, {threads} thread(s), {repeats} interleaved repetitions; {facts['cpu']} "
-        f"({facts['cores']} cores, load {facts['load_1min']}); {versions}"
-    )
-
-
-def _document(
-    timings: "Sequence[Timing]", shape: str, threads: int, *, training: bool
-) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from edgesr.bench.environment import environment
-
-    return {
-        "schema": "edgesr/bench/1",
-        "what": "training step" if training else "inference",
-        "shape": None if training else shape,
-        "threads": threads,
-        "environment": environment(),
-        "timings": [{**asdict(t), "median_ms": t.median_ms} for t in timings],
     }

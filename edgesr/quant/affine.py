@@ -9,6 +9,7 @@ from edgesr.quant.scheme import CODE_MAX, CODE_MIN, WEIGHT_MAX, QParams
 _STEPS = CODE_MAX - CODE_MIN
 _SMALLEST_RANGE = 1e-6
 _WEAKEST_CHANNEL = 1e-4
+_SMALLEST_SCALE = np.finfo(np.float32).tiny
 
 
 def choose_qparams(low: float, high: float) -> QParams:
@@ -59,7 +60,7 @@ def weight_scales(
         largest = np.ones_like(largest)
     scales = np.maximum(largest, _WEAKEST_CHANNEL * largest.max()) / WEIGHT_MAX
     floored: npt.NDArray[np.float32] = np.maximum(scales, bias_steps).astype(np.float32)
-    return floored
+    return np.maximum(floored, _SMALLEST_SCALE)
 
 
 def quantize_weight(

@@ -7,9 +7,9 @@ import torch
 
 from edgesr.graph.graph import Graph
 from edgesr.graph.passes import drop_clip
-from edgesr.quant.bias_correction import correct_biases, trained_layers
 from edgesr.quant.calibrate import Calibration, CalibrationBatch, calibrate
 from edgesr.quant.grids import assign_qparams
+from edgesr.quant.layerwise import fit_layers, trained_layers
 from edgesr.quant.output_step import share_output_step
 from edgesr.quant.scheme import GREY_LEVELS, WI8_AI8, QuantizedGraph
 from edgesr.quant.weights import quantize_weights
@@ -54,7 +54,7 @@ def quantize_graph(
     qparams = share_output_step(graph, qparams, calibration.observers)
     weights = quantize_weights(graph, qparams)
     quantized = QuantizedGraph(graph=graph, qparams=qparams, weights=weights, scheme=WI8_AI8)
-    quantized, corrections = correct_biases(quantized, _some_of(batches), trained_layers(graph))
+    quantized, corrections = fit_layers(quantized, _some_of(batches), trained_layers(graph))
     return PtqResult(
         quantized=quantized,
         calibration=calibration,

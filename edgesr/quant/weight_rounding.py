@@ -61,7 +61,9 @@ def _input_power(op: Conv2D, inputs: Tensor) -> Tensor:
 
 def _round_in_turn(steps: Tensor, hessian: Tensor) -> Tensor:
     """Round the columns of ``steps`` from left to right. Source: arXiv 2210.17323, algorithm 1."""
-    inverse = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(hessian)), upper=True)
+    inverse = torch.linalg.cholesky(
+        torch.cholesky_inverse(torch.linalg.cholesky(hessian)), upper=True
+    )
     left = steps.clone()
     codes = torch.empty_like(steps)
     for column in range(steps.shape[1]):

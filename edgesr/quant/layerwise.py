@@ -1,4 +1,7 @@
-"""Remove the mean error that quantization leaves in a layer's sums.
+"""Fit the integers of one layer after the other to what the layers before it really give.
+
+Weights are rounded so that the sums keep their values (``weight_rounding``), then each channel's
+bias takes out the mean error that is left.
 
 Source: Nagel et al. 2019, "Data-Free Quantization through Weight Equalization and Bias
 Correction", arXiv 1906.04721, section 4.2, with the statistics taken from images.
@@ -17,8 +20,8 @@ from edgesr.graph.ops import Conv2D, DepthwiseConv2D, WeightedOp, is_selection
 from edgesr.quant.affine import bias_scales
 from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.scheme import QParams, QuantizedGraph, QuantizedWeight
-from edgesr.quant.weight_rounding import rounded_weights
 from edgesr.quant.simulate import KERNELS, accumulate, step
+from edgesr.quant.weight_rounding import rounded_weights
 
 
 def trained_layers(graph: Graph) -> list[str]:
@@ -31,13 +34,13 @@ def trained_layers(graph: Graph) -> list[str]:
 
 
 @torch.no_grad()
-def correct_biases(
+def fit_layers(
     quantized: QuantizedGraph, batch: CalibrationBatch, layers: Iterable[str]
 ) -> tuple[QuantizedGraph, dict[str, float]]:
-    """Shift the int32 biases of ``layers`` so that each channel's mean equals the float one.
+    """Round the weights of ``layers`` anew and shift their biases to the float channel means.
 
-    The graph runs once, float and integer side by side, and every correction is in force for the
-    layers behind it.
+    The graph runs once, float and integer side by side, and every change is in force for the
+    layers behind it. Depthwise weights keep their nearest rounding.
 
     Args:
         quantized: graph to correct.
@@ -72,7 +75,9 @@ def _rounded(op: Conv2D, quantized: QuantizedGraph, codes: Tensor) -> QuantizedG
     weight = quantized.weights[op.name]
     inputs = codes - quantized.qparams[op.inputs[0]].zero_point
     values = rounded_weights(op, weight.scales, inputs)
-    return replace(quantized, weights={**quantized.weights, op.name: replace(weight, values=values)})
+    return replace(
+        quantized, weights={**quantized.weights, op.name: replace(weight, values=values)}
+    )
 
 
 def _corrected(

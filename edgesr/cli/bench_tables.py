@@ -1,0 +1,169 @@
+"""What ``edgesr bench`` prints for people."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from edgesr.bench.compare import Comparison
+from edgesr.bench.results import timings_of
+from edgesr.bench.timing import Timing, ratio
+from edgesr.bench.verdict import judge
+from edgesr.cli.console import out, say
+
+_OVERHEAD_LIMIT = 0.02
+
+
+def show(document: Mapping[str, Any], *, samples: int | None) -> None:
+    """Print the tables of a ``bench`` document, and on stderr what weakens it.
+
+    Args:
+        document: the result.
+        samples: images a repetition handles; None for one.
+    """
+    timings = list(timings_of(document, "result").values())
+    entries = {entry["name"]: entry for entry in document["timings"]}
+    if timings:
+        out.print(_table(timings, entries, samples))
+        out.print(winner_line(timings), markup=False, soft_wrap=True)
+    for name, entry in entries.items():
+        if entry["operators"]:
+            out.print(_operators(name, entry["operators"]))
+    if "placement" in document:
+        out.print(_placement(document["placement"], document["suite"]))
+    out.print(_about(document, timings, samples), markup=False, soft_wrap=True)
+    for note in document.get("notes", ()):
+        say(f"note: {note}")
+    for failure in document["failures"]:
+        say(f"failed: {failure['name']}: {failure['reason']}")
+    for timing in timings:
+        if timing.drift.significant:
+            say(f"drift: {timing.name} changed by {timing.drift.relative:+.0%} during the run")
+    if document["overhead"] > _OVERHEAD_LIMIT:
+        say(f"the harness took {document['overhead']:.1%} of the time; use a larger --shape")
+
+
+def show_comparison(comparison: Comparison, before: Path, after: Path) -> None:
+    """Print what changed between two results."""
+    table = Table(title=f"{after} against {before}")
+    table.add_column("contender", overflow="fold")
+    for title in ("before ms", "after ms", "ratio (99 % confidence)", "PSNR drop dB", "verdict"):
+        table.add_column(title, justify="right")
+    for change in comparison.changes:
+        found = change.ratio
+        table.add_row(
+            Text(change.name),
+            f"{change.before_ms:.2f}",
+            f"{change.after_ms:.2f}",
+            f"{found.median:.2f} ({found.low:.2f}-{found.high:.2f})",
+            "-" if change.psnr_drop is None else f"{change.psnr_drop:+.3f}",
+            change.verdict,
+        )
+    out.print(table)
+    for name in comparison.only:
+        say(f"only in one of them: {name}")
+    for note in comparison.notes:
+        say(f"note: {note}")
+
+
+def winner_line(timings: list[Timing]) -> str:
+    """Say who is fastest, or why nobody is."""
+    best = min(timings, key=lambda timing: timing.median_ms)
+    others = [timing for timing in timings if timing is not best]
+    if not others:
+        return f"{best.name}: nothing to compare with"
+    verdicts = {other.name: judge(ratio(other, best)) for other in others}
+    unclear = [name for name, verdict in verdicts.items() if verdict != "slower"]
+    if not unclear:
+        return f"fastest: {best.name}"
+    if "too few repetitions" in verdicts.values():
+        return "no winner: too few repetitions for one; use --repeats 8 or more"
+    names = " and ".join([best.name, *unclear])
+    return f"no winner: no difference between {names}; the spread is wider"
+
+
+def _table(timings: list[Timing], entries: Mapping[str, Any], samples: int | None) -> Table:
+    table = Table()
+    table.add_column("contender", overflow="fold")
+    with_memory = any(entry["memory"] for entry in entries.values())
+    titles = ["median ms", "min", "p5-p90", "CPU ms", "samples/s" if samples else "images/s"]
+    titles += ["memory MiB"] if with_memory else []
+    for title in (*titles, "time ratio (99 % conf.)"):
+        table.add_column(title, justify="right")
+    for timing in timings:
+        against = ratio(timing, timings[0])
+        first = timing is timings[0]
+        cells = [
+            f"{timing.median_ms:.2f}",
+            f"{timing.min_ms:.2f}",
+            f"{timing.p5_ms:.1f}-{timing.p90_ms:.1f}",
+            f"{min(timing.cpu_ms):.2f}",
+            f"{1e3 * (samples or 1) / timing.median_ms:.1f}",
+        ]
+        if with_memory:
+            cells.append(_memory(entries[timing.name]["memory"]))
+        verdict = "" if first else f" {judge(against)}"
+        cells.append(f"{against.median:.2f} ({against.low:.2f}-{against.high:.2f}){verdict}")
+        table.add_row(Text(timing.name), *cells)
+    return table
+
+
+def _memory(memory: Mapping[str, float | None] | None) -> str:
+    if memory is None:
+        return "-"
+    arena = memory["arena_mib"]
+    return f"{memory['model_rss_mib']:.1f}" + ("" if arena is None else f", arena {arena:.1f}")
+
+
+def _operators(name: str, operators: list[dict[str, Any]]) -> Table:
+    table = Table(title=f"{name}: time that each operator adds")
+    for title in ("#", "operator", "output"):
+        table.add_column(title, overflow="fold")
+    for title in ("median ms", "99 % confidence"):
+        table.add_column(title, justify="right")
+    for entry in operators:
+        table.add_row(
+            str(entry["index"]),
+            entry["operator"],
+            Text(entry["output"]),
+            f"{entry['median_ms']:.3f}",
+            f"{entry['low_ms']:.3f} to {entry['high_ms']:.3f}",
+        )
+    return table
+
+
+def _placement(rows: list[dict[str, Any]], suite: Mapping[str, Any]) -> Table:
+    table = Table(title=f"{suite['name']}: x{suite['scale']}, protocol {suite['protocol']}")
+    table.add_column("#", justify="right")
+    table.add_column("model", overflow="fold")
+    for title in ("PSNR dB", "SSIM", "ms", "on"):
+        table.add_column(title, justify="right")
+    table.add_column("source", overflow="fold")
+    for number, row in enumerate(rows, start=1):
+        table.add_row(
+            str(number),
+            Text(row["name"], style="bold" if row["ours"] else ""),
+            _number(row["psnr"], ".3f"),
+            _number(row["ssim"], ".4f"),
+            _number(row["latency_ms"], ".1f"),
+            Text(row["device"] or "-"),
+            Text(f"{row['evidence']}: {row['source']}" if not row["ours"] else row["source"]),
+        )
+    return table
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _about(document: Mapping[str, Any], timings: list[Timing], samples: int | None) -> str:
+    facts = document["environment"]
+    versions = ", ".join(f"{name} {found}" for name, found in facts["packages"].items())
+    what = f"batch {samples}, LR patch 64" if samples else f"input {document['shape']}"
+    repeats = len(timings[0].wall_ms) if timings else 0
+    return (
+        f"{what}, {document['threads']} thread(s), {repeats} interleaved repetitions; "
+        f"{facts['cpu']} ({facts['cores']} cores, load {facts['load_1min']}); {versions}"
+    )

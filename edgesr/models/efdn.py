@@ -1,0 +1,61 @@
+"""EFDN: edge-enhanced feature distillation, the baseline of the NTIRE 2025 challenge.
+
+Source: Wang 2022, "Edge-enhanced Feature Distillation Network for Efficient Super-Resolution",
+arXiv 2204.08759. This is the deployed form: every edge-enhanced block is one 3x3 convolution.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from edgesr.models.esa import SpatialAttention
+
+
+class EFDN(nn.Module):
+    """Four distillation cells, fused pairwise.
+
+    Args:
+        scale: upscaling factor.
+        width: channels of the features.
+    """
+
+    def __init__(self, scale: int, *, width: int = 48) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3, width, 3, padding=1)
+        self.cells = nn.ModuleList(_Cell(width) for _ in range(4))
+        self.fuse = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for _ in range(3))
+        self.up = nn.Sequential(
+            nn.Conv2d(width, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale)
+        )
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map RGB ``(n, 3, h, w)`` to ``(n, 3, h * scale, w * scale)``."""
+        head = self.head(lr)
+        first = self.cells[0](head)
+        second = self.cells[1](first)
+        third = self.cells[2](self.fuse[0](torch.cat([first, second], dim=1)))
+        fourth = self.cells[3](self.fuse[1](torch.cat([second, third], dim=1)))
+        fused = self.fuse[2](torch.cat([second, fourth], dim=1))
+        sr: Tensor = self.up(fused + head)
+        return sr
+
+
+class _Cell(nn.Module):
+    """A 1x1 and two 3x3 convolutions, distilled at four depths, and attention."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, width, size, padding=size // 2), nn.PReLU(width))
+            for size in (1, 3, 3)
+        )
+        self.distil = nn.ModuleList(nn.Conv2d(width, width // 2, 1) for _ in range(4))
+        self.fuse = nn.Conv2d(2 * width, width, 1)
+        self.attention = SpatialAttention(width, width // 4)
+
+    def forward(self, features: Tensor) -> Tensor:
+        depths = [features]
+        for step in self.steps:
+            depths.append(step(depths[-1]))
+        kept = [distil(depth) for distil, depth in zip(self.distil, depths, strict=True)]
+        attended: Tensor = self.attention(self.fuse(torch.cat(kept, dim=1)))
+        return attended + features
