@@ -134,7 +134,10 @@ def _table(result: "Export") -> "Table":
             )
         )
     rows += [
-        ("PSNR to the float network", f"{fidelity.psnr_to_float:.2f} dB"),
+        (
+            "PSNR to the float network",
+            f"{fidelity.psnr_to_float:.2f} dB, worst image {fidelity.worst_to_float:.2f} dB",
+        ),
         (
             "PSNR to HR (mai: RGB)",
             (

@@ -105,7 +105,6 @@ def _calibration(export: "Export") -> dict[str, Any] | None:
 
 def _verification(export: "Export") -> dict[str, Any]:
     fidelity, constants = export.fidelity, export.constants
-    to_float = fidelity.psnr_to_float
     return {
         "source": export.choice.held_out_source,
         "images": fidelity.images,
@@ -113,7 +112,8 @@ def _verification(export: "Export") -> dict[str, Any]:
         "kernels": "xnnpack",
         "values": fidelity.values,
         "mismatches": fidelity.mismatches,
-        "psnr_to_float": round(to_float, 4) if math.isfinite(to_float) else None,
+        "psnr_to_float": _finite(fidelity.psnr_to_float),
+        "worst_to_float": _finite(fidelity.worst_to_float),
         "max_error": fidelity.max_error,
         "colour_bias": list(fidelity.colour_bias),
         "protocol": "mai",
@@ -128,3 +128,7 @@ def _verification(export: "Export") -> dict[str, Any]:
             "max_error_float": constants.max_error_float,
         },
     }
+
+
+def _finite(psnr: float) -> float | None:
+    return round(psnr, 4) if math.isfinite(psnr) else None

@@ -61,7 +61,8 @@ class Fidelity:
         values: number of output values.
         mismatches: values in which file and integer simulation differ; None for a float32 file.
         psnr_to_float: dB between the file's 8-bit output and the float output, which is not
-            rounded, over all values together.
+            rounded, mean over images.
+        worst_to_float: the same for the image where it is lowest.
         colour_bias: mean of file minus float for red, green and blue, in grey levels.
         max_error: largest difference to the float output in grey levels.
         psnr_file: mean over images of the file's PSNR against HR, RGB without border (``mai``).
@@ -72,6 +73,7 @@ class Fidelity:
     values: int
     mismatches: int | None
     psnr_to_float: float
+    worst_to_float: float
     colour_bias: tuple[float, float, float]
     max_error: float
     psnr_file: float
@@ -143,7 +145,8 @@ def compare(
     if not images:
         raise DataError("no held-out image to verify with; name a folder with --data")
     mismatches = values = 0
-    squares = largest = 0.0
+    largest = 0.0
+    to_float: list[float] = []
     sums = np.zeros(3)
     scores: list[tuple[float, float]] = []
     for lr, hr in images:
@@ -153,7 +156,7 @@ def compare(
         values += sr.size
         wanted = reference(lr)
         error = sr.astype(np.float64) - wanted
-        squares += float(np.square(error).sum())
+        to_float.append(_decibels(float(np.square(error).mean())))
         sums += error.sum(axis=(0, 1))
         largest = max(largest, float(np.abs(error).max()))
         rounded = np.rint(wanted).astype(np.float64)
@@ -164,7 +167,8 @@ def compare(
         images=len(images),
         values=values,
         mismatches=None if quantized is None else mismatches,
-        psnr_to_float=_decibels(squares / values),
+        psnr_to_float=float(np.mean(to_float)),
+        worst_to_float=min(to_float),
         colour_bias=(red, green, blue),
         max_error=largest,
         psnr_file=float(np.mean([score[0] for score in scores])),
