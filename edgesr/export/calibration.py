@@ -166,7 +166,11 @@ def _run_images(
     """Return training and held-out pairs and their source, of a run or of the demo."""
     config, record = _toml(folder / "config.toml"), _json(folder / "data.json")
     data = config.get("data")
-    dataset = demo_dataset(scale) if data is None else find_dataset(Path(data), scale)
+    low = config.get("lr_data")
+    lr_root = None if low is None else Path(low)
+    dataset = (
+        demo_dataset(scale) if data is None else find_dataset(Path(data), scale, lr_root=lr_root)
+    )
     pairs = dataset.pairs
     names = record.get("held_out", {})
     kept = tuple(pair for pair in pairs if pair.name in names)

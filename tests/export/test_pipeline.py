@@ -19,7 +19,7 @@ from edgesr.export.pipeline import (
     write_challenge_files,
 )
 from edgesr.files import sha256_file
-from edgesr.images import read_image
+from edgesr.images import read_image, write_image
 from edgesr.imresize import downscale
 from edgesr.litert import open_model
 from edgesr.models import build_model
@@ -211,3 +211,15 @@ def test_an_output_that_cannot_be_written_is_named(
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"model\.tflite: cannot be written"):
         export_model(loaded, replace(request_, output=tmp_path / "file" / "model.tflite"))
+
+
+def test_a_run_with_its_low_resolution_elsewhere_calibrates_on_those_files(
+    loaded: LoadedModel, tmp_path: Path, save_photo: SavePhoto
+) -> None:
+    for number in range(4):
+        high = save_photo(tmp_path / "hr" / f"{number}.png", 60, 60, seed=number)
+        write_image(tmp_path / "lr" / "X3" / high.name, downscale(read_image(high), SCALE))
+    settings = f'data = "{tmp_path / "hr"}"\nlr_data = "{tmp_path / "lr"}"\n'
+    (loaded.path.parent / "config.toml").write_text(settings)
+    choice = choose_images(loaded.path, SCALE, calibration=None, held_out=None)
+    assert {pair.lr is not None for pair in choice.calibration} == {True}
