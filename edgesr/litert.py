@@ -121,8 +121,18 @@ class LiteModel:
         return np.concatenate(results)
 
     def upscale(self, lr: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Upscale one uint8 RGB image ``(h, w, 3)`` whatever the dtype of the file's I/O."""
-        return self.output_grid.decode(self.run(self.input_grid.encode(lr)[None])[0])
+        """Upscale one uint8 RGB image ``(h, w, 3)`` whatever the dtype of the file's I/O.
+
+        Raises:
+            DataError: the file refuses the image's size, or its output is not finite.
+        """
+        numbers = self.run(self.input_grid.encode(lr)[None])[0]
+        if numbers.dtype == np.float32 and not np.isfinite(numbers).all():
+            raise DataError(
+                f"{self.name}: its output holds NaN or infinity; the weights or the file are "
+                "damaged, export it again"
+            )
+        return self.output_grid.decode(numbers)
 
     def tensor_shapes(self, shape: tuple[int, int]) -> dict[int, tuple[int, ...]]:
         """Return the shape of every tensor, by its number in the file, for ``(h, w)`` images.

@@ -1,7 +1,7 @@
 """Published numbers, with where each was read and whether it was."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -133,11 +133,14 @@ def load_baselines(name: str) -> tuple[Baseline, ...]:
     rows = []
     for row in table.rows:
         _check(row, f"{path}: {row.name}")
-        defaults = {
-            key: getattr(row, key) or getattr(table, key)
-            for key in ("source", "device", "precision")
-        }
-        rows.append(_replace(row, defaults))
+        rows.append(
+            replace(
+                row,
+                source=row.source or table.source,
+                device=row.device or table.device,
+                precision=row.precision or table.precision,
+            )
+        )
     return tuple(rows)
 
 
@@ -173,9 +176,3 @@ def check_numbers(row: Baseline, where: str) -> None:
         number = row.value(name)
         if number is not None and number <= 0:
             raise ConfigError(f"{where}: {name} = {number:g}: want more than 0")
-
-
-def _replace(row: Baseline, values: Mapping[str, str]) -> Baseline:
-    from dataclasses import replace
-
-    return replace(row, **values)  # type: ignore[arg-type]

@@ -85,7 +85,9 @@ def decode(kind: type[T], values: Any, where: str) -> T:
     if missing:
         raise ConfigError(f"{where}: {missing[0]} is missing; add it")
     hints = typing.get_type_hints(kind)
-    return kind(**{key: _value(hints[key], value, f"{where}: {key}") for key, value in values.items()})
+    return kind(
+        **{key: _value(hints[key], value, f"{where}: {key}") for key, value in values.items()}
+    )
 
 
 def _needed(field: "dataclasses.Field[Any]") -> bool:

@@ -17,6 +17,9 @@ _LEAST_SHARE = 0.5
 """FLOPs of a plain network per parameter and pixel: 0.92 to 1.00 in IMDN, RFDN, RLFN, FMEN, EFDN,
 SPAN. Far below, either operators were not counted or parameters do no work."""
 
+_IDLE_SHARE = 0.01
+"""Parameters without effect that a forgotten layer may hold."""
+
 _SLACK = 0.98
 
 
@@ -94,7 +97,7 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
 
 def findings(entry: Entry, rule: Rule, *, own: bool) -> tuple[Finding, ...]:
     """Return what is doubtful about ``entry``; nothing where nothing is known."""
-    found = [*_hidden_work(entry.row, rule)]
+    found = [] if entry.facts is not None else _hidden_work(entry.row, rule)
     if own:
         found += [*_claimed(entry, rule), *_counted(entry)]
     if own or not found:
@@ -126,25 +129,38 @@ def _hidden_work(row: Baseline, rule: Rule) -> list[Finding]:
         "parameters do when each is used at every pixel: operators may be hidden from the counter "
         "(custom kernels, functional calls), or parameters of an uncollapsed network counted"
     )
-    # A network that truly works at a lower resolution can show its code: then facts decide.
+    # A network that works at a lower resolution names its factory: then facts decide.
     return [Finding(level="error", message=message)]
 
 
 def _claimed(entry: Entry, rule: Rule) -> list[Finding]:
     row, claims = entry.row, entry.claims
-    found = []
+    found = [
+        _warning(f"{floor.measure} is not given, {floor.note}; it must be {floor.at_least:g}")
+        for floor in rule.floors
+        if not floor.required and row.value(floor.measure) is None
+    ]
     if row.flops_g is not None and rule.flops_counter is not None:
         if claims.flops_counter is None:
-            found.append(_warning(f"flops_counter is not stated; {rule.name} counts with {rule.flops_counter}"))
+            found.append(
+                _warning(
+                    f"flops_counter is not stated; {rule.name} counts with {rule.flops_counter}"
+                )
+            )
         elif claims.flops_counter != rule.flops_counter:
             found.append(
-                _error(f"FLOPs are counted with {claims.flops_counter}, but {rule.name} counts with {rule.flops_counter}")
+                _error(
+                    f"FLOPs are counted with {claims.flops_counter}, but {rule.name} counts with "
+                    f"{rule.flops_counter}"
+                )
             )
     if row.params_m is not None or row.flops_g is not None:
         if claims.collapsed is None:
             found.append(_warning("collapsed is not stated; count the deployed network"))
         elif not claims.collapsed:
-            found.append(_error("parameters are counted before re-parameterised branches are merged"))
+            found.append(
+                _error("parameters are counted before re-parameterised branches are merged")
+            )
     if row.runtime_ms is not None and rule.name.startswith("ntire") and claims.warmup_runs:
         found.append(
             _error(f"{claims.warmup_runs} warm-up passes ran before timing; {rule.name} has none")
@@ -158,17 +174,19 @@ def _counted(entry: Entry) -> list[Finding]:
         return []
     found = []
     if facts.constructor_convs:
-        found.append(_error(f"its constructor runs {facts.constructor_convs} convolutions: a hidden warm-up"))
+        found.append(
+            _error(f"its constructor runs {facts.constructor_convs} convolutions: a hidden warm-up")
+        )
     if facts.warmup_methods:
         found.append(_error(f"it has a method {facts.warmup_methods[0]}: a warm-up"))
     if facts.custom_operators:
         names = ", ".join(facts.custom_operators)
         found.append(_error(f"operators {names} are invisible to FLOPs counters"))
-    if facts.idle_params_m > 0:
+    if facts.idle_params_m > _IDLE_SHARE * facts.params_m:
         found.append(
             _error(
-                f"{facts.idle_params_m:.3f} M of {facts.params_m:.3f} M parameters do not reach the "
-                "output: the network is not collapsed"
+                f"{facts.idle_params_m:.3f} M of {facts.params_m:.3f} M parameters do not reach "
+                "the output: the network is not collapsed"
             )
         )
     for title, stated, counted in (

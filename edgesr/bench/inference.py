@@ -65,7 +65,7 @@ def measure(request: Request) -> dict[str, Any]:
     if not session.timings:
         reasons = "; ".join(f"{failure.name}: {failure.reason}" for failure in failures)
         raise DataError(f"nothing could be measured: {reasons or 'no model was named'}")
-    return bench_document(
+    document = bench_document(
         Session(timings=session.timings, failures=tuple(failures), overhead=session.overhead),
         what="inference",
         shape=f"{shape[0]}x{shape[1]}",
@@ -74,6 +74,10 @@ def measure(request: Request) -> dict[str, Any]:
         memory=memory,
         profiles=profiles,
     )
+    costs = {contender.name: _cost(contender, shape) for contender in listed}
+    for entry in document["timings"]:
+        entry["cost"] = costs[entry["name"]]
+    return document
 
 
 def inference_contenders(
@@ -94,6 +98,19 @@ def inference_contenders(
     for contender in contenders(models, threads=(threads,)):
         works[contender.name] = open_work(contender, shape)
     return works
+
+
+def _cost(contender: Contender, shape: tuple[int, int]) -> dict[str, Any] | None:
+    """Return what the network costs; None of what the counters do not read."""
+    from edgesr.bench.cost import complexity
+
+    if isinstance(contender.source, bytes) or contender.runtime == "onnxruntime":
+        return None
+    try:
+        found = complexity(contender.source, shape=shape).to_json()
+    except EdgesrError:
+        return None
+    return {key: found[key] for key in ("params", "macs", "activations", "peak_memory_mib")}
 
 
 def _contenders(request: Request) -> tuple[list[Contender], list[Failure]]:

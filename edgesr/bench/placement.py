@@ -27,7 +27,7 @@ _PSNR = {
 """Protocol -> numbers of a baseline that may be its PSNR, the first that a table has."""
 
 
-def measure_suite(
+def measure_suite(  # noqa: PLR0913 - what to measure, on what, and who hears of it
     request: Request,
     name: str,
     *,
@@ -59,15 +59,18 @@ def measure_suite(
     suite = load_suite(name)
     fitting, failures = _fitting(request.models, suite)
     notes = list(suite.notes)
+    comparable = False
     evaluations: dict[str, Evaluation] = {}
     dataset = _dataset(suite, data, lr, say) if suite.measurable else None
     if not suite.measurable:
         notes.append(f"quality metric {suite.protocol} is none of edgesr's: runtime alone")
     if dataset is not None:
-        if different := not_the_same(suite, dataset):
-            notes.append(different)
-        if limit is not None and limit < len(dataset.pairs):
-            notes.append(f"only the first {limit} images")
+        different = not_the_same(suite, dataset)
+        if different is None and limit is not None and limit < len(dataset.pairs):
+            different = f"only the first {limit} images"
+        comparable = different is None
+        if different is not None:
+            notes.append(f"not placed among the baselines: {different}")
         evaluations = _evaluations(fitting, suite, dataset, limit, failures)
     working = {key: source for key, source in fitting.items() if key not in failures}
     if not working and failures:
@@ -83,19 +86,25 @@ def measure_suite(
         "protocol": suite.protocol,
         "dataset": None if dataset is None else dataset.describe(),
         "limit": limit,
+        "comparable": comparable,
     }
     document["evaluations"] = [to_json(found) for found in evaluations.values()]
-    document["placement"] = place(suite, evaluations, document["timings"])
+    document["placement"] = place(suite, evaluations, document["timings"], comparable=comparable)
     document["notes"] = notes
     return document
 
 
 def place(
-    suite: Suite, evaluations: Mapping[str, Evaluation], timings: Sequence[Mapping[str, Any]]
+    suite: Suite,
+    evaluations: Mapping[str, Evaluation],
+    timings: Sequence[Mapping[str, Any]],
+    *,
+    comparable: bool = True,
 ) -> list[Row]:
     """Return your models and the suite's baselines, best PSNR first, unknown PSNR last.
 
-    Runtimes stand with their device: those of different devices do not compare.
+    Runtimes stand with their device: those of different devices do not compare. Your models come
+    last, without a place, where they were measured on other images than the baselines.
     """
     published = [row for table in suite.baselines for row in load_baselines(table)]
     key = next(
@@ -121,7 +130,13 @@ def place(
                 "source": "measured here",
             }
         )
-    return sorted(rows, key=lambda row: (row["psnr"] is None, -(row["psnr"] or 0)))
+    rows.sort(key=lambda row: (row["psnr"] is None, -(row["psnr"] or 0)))
+    if not comparable:
+        rows.sort(key=lambda row: row["ours"])
+    for number, row in enumerate(rows, start=1):
+        outside = row["psnr"] is None or (row["ours"] and not comparable)
+        row["place"] = None if outside else number
+    return rows
 
 
 def baseline_row(row: Baseline, key: str = "psnr") -> Row:

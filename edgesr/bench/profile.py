@@ -140,4 +140,5 @@ def _work(cut: bytes, shape: tuple[int, int], *, kernels: Kernels, threads: int)
         raise CheckpointError(f"cannot cut this file for a profile ({text})") from error
     batch = np.random.default_rng(0).integers(0, 127, wanted).astype(source["dtype"])
     model.set_tensor(source["index"], batch)
-    return model.invoke
+    invoke: Work = model.invoke
+    return invoke

@@ -8,6 +8,7 @@ from typing import Any
 from edgesr.bench.results import read_document, timings_of
 from edgesr.errors import DataError
 
+_PROOFS = ("edgesr/card/1", "edgesr/export/1")
 _EVALUATIONS = ("edgesr/eval/1", "edgesr/evaluation/1", "edgesr/bench/1")
 
 
@@ -36,6 +37,8 @@ class Model:
         colour_bias: mean of SR minus HR for red, green and blue in grey levels.
         timings: entries of ``bench`` documents.
         export: an ``export`` document.
+        card: the card of a shipped network.
+        label: its name with as few folders as keep it apart from the others.
         macs: multiply-accumulates of one inference.
         params: parameters.
     """
@@ -50,13 +53,10 @@ class Model:
     colour_bias: tuple[float, ...] = ()
     timings: list[dict[str, Any]] = field(default_factory=list)
     export: dict[str, Any] | None = None
+    card: dict[str, Any] | None = None
+    label: str = ""
     macs: float | None = None
     params: int | None = None
-
-    @property
-    def label(self) -> str:
-        """The name without folders."""
-        return PurePath(self.name).name or self.name
 
     @property
     def latency_ms(self) -> float | None:
@@ -82,6 +82,8 @@ class ReportData:
         failures: contender and reason.
         notes: what weakens the numbers.
         sources: files and their schemas.
+        comparable: quality was measured on the images, and with the protocol, that the baselines
+            stand for.
     """
 
     models: tuple[Model, ...]
@@ -93,6 +95,7 @@ class ReportData:
     failures: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     sources: tuple[tuple[str, str], ...]
+    comparable: bool = False
 
     @property
     def protocol(self) -> str:
@@ -109,7 +112,7 @@ def collect(
     """Read results and join what belongs to one model: equal name, equal file or equal content.
 
     Args:
-        paths: JSON results of ``bench``, ``eval``, ``export`` and ``cost``.
+        paths: JSON results of ``bench``, ``eval``, ``export`` and ``cost``, and cards.
         protocol: to lead with; None takes the first found.
         baselines: published rows to add to those in the results.
 
@@ -119,9 +122,7 @@ def collect(
     """
     gathered = _Gathered(baselines=list(baselines))
     documents = [(path, read_document(path)) for path in paths]
-    for path, document in sorted(
-        documents, key=lambda pair: pair[1]["schema"] == "edgesr/export/1"
-    ):
+    for path, document in sorted(documents, key=lambda pair: pair[1]["schema"] in _PROOFS):
         gathered.add(path, document)
     return gathered.finish([(str(p), d["schema"]) for p, d in documents], protocol)
 
@@ -129,6 +130,7 @@ def collect(
 @dataclass(kw_only=True)
 class _Gathered:
     baselines: list[dict[str, Any]]
+    comparable: bool = False
     models: dict[str, Model] = field(default_factory=dict)
     lists: dict[str, list[Any]] = field(
         default_factory=lambda: {
@@ -141,6 +143,8 @@ class _Gathered:
         try:
             if schema == "edgesr/export/1":
                 self._export(path, document)
+            elif schema == "edgesr/card/1":
+                self._card(path, document)
             elif schema.startswith("edgesr/cost/"):
                 self._cost(document)
             elif schema in _EVALUATIONS:
@@ -148,7 +152,7 @@ class _Gathered:
             else:
                 raise DataError(
                     f"{path}: is {schema}, which a report has no place for; want results of bench, "
-                    "eval, export or cost"
+                    "eval, export or cost, or a card"
                 )
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise DataError(f"{path}: is damaged ({error!r}); measure again") from error
@@ -167,7 +171,9 @@ class _Gathered:
                     f"{', '.join(protocols) or 'no quality at all'}"
                 )
             protocols = [protocol, *(key for key in protocols if key != protocol)]
+        _label(list(self.models.values()))
         return ReportData(
+            comparable=self.comparable,
             models=tuple(self.models.values()),
             protocols=tuple(protocols),
             baselines=tuple({(r["name"], r["device"]): r for r in self.baselines}.values()),
@@ -203,10 +209,12 @@ class _Gathered:
             model.timings.append(timing)
             model.file = model.file or timing.get("file")
             model.bytes = model.bytes or timing.get("bytes")
+            self._count(model, timing.get("cost") or {})
         self._of("failures").extend(
             (str(one["name"]), str(one["reason"])) for one in document.get("failures", [])
         )
         self._of("notes").extend(map(str, document.get("notes", [])))
+        self.comparable |= bool((document.get("suite") or {}).get("comparable"))
         self.baselines += [row for row in document.get("placement", []) if not row["ours"]]
 
     def _evaluation(self, path: Path, evaluation: Mapping[str, Any]) -> None:
@@ -237,10 +245,35 @@ class _Gathered:
         model.bytes = model.bytes or int(document["bytes"])
         model.scale = model.scale or int(document["scale"])
 
+    def _card(self, path: Path, document: dict[str, Any]) -> None:
+        name, facts = next(
+            (name, facts) for name, facts in document["files"].items() if name.endswith(".tflite")
+        )
+        beside = str(path.with_name(name))
+        model = self._model(beside, file=beside, sha256=facts["sha256"])
+        model.card = {**document, "sha256": facts["sha256"], "file": name}
+        model.bytes = model.bytes or int(facts["bytes"])
+        model.scale = model.scale or int(document["scale"])
+
     def _cost(self, document: dict[str, Any]) -> None:
         for entry in document.get("models", [document]):
-            name = str(entry.get("name") or entry["source"])
-            model = self._model(name, file=entry.get("file"))
-            macs, params = entry.get("macs"), entry.get("params")
-            model.macs = None if macs is None else float(macs)
-            model.params = None if params is None else int(params)
+            name = str(entry["name"])
+            ends = [m for m in self.models.values() if PurePath(m.file or m.name).name == name]
+            self._count(ends[0] if len(ends) == 1 else self._model(name), entry)
+            if entry.get("shape"):
+                height, width = entry["shape"]
+                self._of("shapes").append(f"{height}x{width}")
+
+    def _count(self, model: Model, cost: Mapping[str, Any]) -> None:
+        model.macs = float(cost["macs"]) if "macs" in cost else model.macs
+        model.params = int(cost["params"]) if "params" in cost else model.params
+
+
+def _label(models: Sequence[Model]) -> None:
+    """Name every model by the last parts of its path that no other one ends with."""
+    parts = [PurePath(model.file or model.name).parts for model in models]
+    for model, own in zip(models, parts, strict=True):
+        for count in range(1, len(own) + 1):
+            model.label = "/".join(own[-count:]).replace("//", "/")
+            if sum(other[-count:] == own[-count:] for other in parts) == 1:
+                break

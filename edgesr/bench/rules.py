@@ -28,12 +28,14 @@ class Floor:
         measure: number in ``MEASURES``.
         at_least: smallest accepted value.
         evidence: whether the rule was read in its source.
+        required: whether an entry of yours has to give the number.
         note: what a reader should know.
     """
 
     measure: str
     at_least: float
     evidence: Evidence
+    required: bool = True
     note: str = ""
 
 

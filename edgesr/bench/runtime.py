@@ -95,8 +95,6 @@ def open_work(contender: Contender, shape: tuple[int, int]) -> Work:
     image = random_image(shape)
     if contender.runtime in _LITERT:
         return _litert(contender, image)
-    if isinstance(contender.source, bytes):
-        raise DataError(f"{contender.name}: {contender.runtime} wants a file, not its content")
     return _OPENERS[contender.runtime](contender, image)
 
 
@@ -112,7 +110,7 @@ def check_output(output: object, name: str) -> None:
         DataError: it does.
     """
     if not isinstance(output, np.ndarray):
-        output = np.asarray(output.float().cpu()) if hasattr(output, "cpu") else np.zeros(1)
+        output = np.asarray(output.float().cpu() if hasattr(output, "cpu") else 0)  # type: ignore[attr-defined]
     if output.dtype.kind == "f" and not np.isfinite(output).all():
         count = int(output.size - np.count_nonzero(np.isfinite(output)))
         raise DataError(
@@ -143,24 +141,23 @@ def _litert(contender: Contender, image: NDArray[np.uint8]) -> Work:
 
 
 def _onnxruntime(contender: Contender, image: NDArray[np.uint8]) -> Work:
+    path = _path(contender)
     runtime = _optional("onnxruntime", "pip install onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = contender.threads
     options.inter_op_num_threads = 1
     try:
-        session = runtime.InferenceSession(
-            str(contender.source), options, providers=["CPUExecutionProvider"]
-        )
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise CheckpointError(
-            f"{contender.source}: cannot be opened ({' '.join(str(error).split())[:200]}); want an "
+            f"{path}: cannot be opened ({' '.join(str(error).split())[:200]}); want an "
             "undamaged .onnx file"
         ) from error
     inputs = session.get_inputs()
     source = inputs[0]
     if len(inputs) != 1 or source.type not in _FLOAT_TYPES or len(source.shape) != image.ndim + 1:
         raise CheckpointError(
-            f"{contender.source}: inputs are {[(i.shape, i.type) for i in inputs]}, want one image"
+            f"{path}: inputs are {[(i.shape, i.type) for i in inputs]}, want one image"
         )
     batch = image[None].astype(_FLOAT_TYPES[source.type])
     if source.shape[1] == image.shape[-1]:
@@ -201,7 +198,13 @@ def _torch_cuda(contender: Contender, image: NDArray[np.uint8]) -> Work:
 def _module(contender: Contender) -> Any:
     from edgesr.models.checkpoint import load_model
 
-    return load_model(Path(str(contender.source))).module
+    return load_model(_path(contender)).module
+
+
+def _path(contender: Contender) -> Path:
+    if isinstance(contender.source, bytes):
+        raise DataError(f"{contender.name}: {contender.runtime} wants a file, not its content")
+    return contender.source
 
 
 def _optional(package: str, advice: str) -> Any:

@@ -143,7 +143,7 @@ def _below(rule: Rule, row: Baseline, *, own: bool) -> tuple[str, ...]:
     problems = []
     for floor in rule.floors:
         value, title = row.value(floor.measure), MEASURES[floor.measure].title
-        if value is None and own:
+        if value is None and own and floor.required:
             problems.append(f"{title} is not given, want {floor.at_least:.2f} or more")
         elif value is not None and value < floor.at_least:
             problems.append(f"{title} is {value:.2f}, want {floor.at_least:.2f} or more")

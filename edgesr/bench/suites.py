@@ -21,7 +21,7 @@ class Suite:
         name: file name in ``benchmarks/suites``.
         title: one line.
         dataset: images that the published numbers stand for.
-        images: how many they are.
+        images: how many they are; None where that is not known.
         scale: upscaling factor.
         protocol: key in ``PROTOCOLS``, or the challenge's own metric where it is none of them.
         input: height and width of the low-resolution image that runtime is measured with; None
@@ -39,7 +39,6 @@ class Suite:
     name: str
     title: str
     dataset: str
-    images: int
     scale: int
     protocol: str
     device: str
@@ -47,6 +46,7 @@ class Suite:
     get: str
     source: str
     evidence: Evidence
+    images: int | None = None
     input: tuple[int, int] | None = None
     rules: str | None = None
     baselines: tuple[str, ...] = ()
@@ -90,11 +90,13 @@ def open_suite(suite: Suite, data: Path, *, lr: Path | None = None) -> Dataset:
     try:
         return find_dataset(data, suite.scale, lr_root=lr)
     except DatasetError as error:
-        raise DatasetError(f"{error}; suite {suite.name} wants {suite.dataset}: {suite.get}") from error
+        raise DatasetError(
+            f"{error}; suite {suite.name} wants {suite.dataset}: {suite.get}"
+        ) from error
 
 
 def not_the_same(suite: Suite, dataset: Dataset) -> str | None:
     """Return why results on ``dataset`` do not compare with the suite's, or None."""
-    if len(dataset.pairs) == suite.images:
+    if suite.images is None or len(dataset.pairs) == suite.images:
         return None
     return f"{len(dataset.pairs)} images, but suite {suite.name} stands for {suite.images}"

@@ -80,7 +80,8 @@ class Session:
     Attributes:
         timings: of the contenders that ended every repetition.
         failures: of the others.
-        overhead: part of the loop's time that belongs to no contender.
+        overhead: part of a repetition's time that belongs to no contender; the median, so that
+            other programs' turns on the processor are not charged to the harness.
     """
 
     timings: tuple[Timing, ...]
@@ -126,18 +127,21 @@ def run_session(
         else:
             tallies[name].wall_ms.clear()
             tallies[name].cpu_ms.clear()
-    began = clock.wall()
+    shares = []
     for repetition in range(repeats):
         names = list(tallies)
+        began = clock.wall()
         for name in reversed(names) if repetition % 2 else names:
             _attempt(name, tallies, failures, clock)
-    total_ms = 1e3 * (clock.wall() - began)
-    counted = math.fsum(math.fsum(tally.wall_ms) for tally in tallies.values())
+        total_ms = 1e3 * (clock.wall() - began)
+        counted = math.fsum(tally.wall_ms[-1] for tally in tallies.values())
+        if len(names) == len(tallies) and total_ms > 0:
+            shares.append(1 - counted / total_ms)
     timings = tuple(
         Timing(name=name, wall_ms=tuple(tally.wall_ms), cpu_ms=tuple(tally.cpu_ms))
         for name, tally in tallies.items()
     )
-    overhead = 1 - counted / total_ms if total_ms > 0 and not failures else 0.0
+    overhead = statistics.median(shares) if shares else 0.0
     return Session(timings=timings, failures=tuple(failures), overhead=overhead)
 
 

@@ -37,11 +37,13 @@ app.command(
 app.command("edgesr.cli.eval:eval_", name="eval", help="Measure PSNR and SSIM.")
 app.command("edgesr.cli.export:export", help="Write a verified INT8 or float TFLite file.")
 app.command("edgesr.cli.models:models", help="List networks and shipped weights.")
+app.command("edgesr.cli.publish:publish", help="Make a run ready to ship, with a card.")
 app.command("edgesr.cli.data:data", help="List, verify and download image sets.")
 app.command("edgesr.cli.bench:bench", help="Time models against each other.")
 app.command("edgesr.cli.cost:cost", help="Count parameters, MACs, activations and memory.")
 app.command("edgesr.cli.score:score", help="Score results under a challenge's rules.")
 app.command("edgesr.cli.check:check", help="Pass or fail a model against limits, for CI.")
+app.command("edgesr.cli.report:report", help="Join results into one HTML page.")
 app.command("edgesr.cli.demo:demo", help="Show the whole path on sample photographs.")
 
 

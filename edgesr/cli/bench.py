@@ -157,6 +157,7 @@ def _named(models: tuple[Path, ...]) -> "dict[str, Path | bytes]":
 def _shipped() -> "dict[str, Path | bytes]":
     from edgesr.export.tflite import write_float32
     from edgesr.graph.capture import capture
+    from edgesr.graph.passes import lower
     from edgesr.models.checkpoint import load_model
     from edgesr.zoo import DEFAULT, ZOO
 
@@ -164,5 +165,5 @@ def _shipped() -> "dict[str, Path | bytes]":
     loaded = load_model(entry.weights)
     return {
         f"{entry.name} int8": entry.tflite,
-        f"{entry.name} float32": write_float32(capture(loaded.module, name=entry.model)),
+        f"{entry.name} float32": write_float32(lower(capture(loaded.module, name=entry.model))),
     }

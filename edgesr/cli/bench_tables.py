@@ -33,21 +33,32 @@ def show(document: Mapping[str, Any], *, samples: int | None) -> None:
             out.print(_operators(name, entry["operators"]))
     if "placement" in document:
         out.print(_placement(document["placement"], document["suite"]))
+        published = [row["source"] for row in document["placement"] if not row["ours"]]
+        for source in dict.fromkeys(published):
+            out.print(f"published: {source}", markup=False, soft_wrap=True)
     out.print(_about(document, timings, samples), markup=False, soft_wrap=True)
-    for note in document.get("notes", ()):
-        say(f"note: {note}")
-    for failure in document["failures"]:
-        say(f"failed: {failure['name']}: {failure['reason']}")
-    for timing in timings:
-        if timing.drift.significant:
-            say(f"drift: {timing.name} changed by {timing.drift.relative:+.0%} during the run")
+    for line in _doubts(document, timings):
+        say(line)
+
+
+def _doubts(document: Mapping[str, Any], timings: list[Timing]) -> list[str]:
+    """Return what weakens the numbers."""
+    lines = [f"note: {note}" for note in document.get("notes", ())]
+    lines += [f"failed: {one['name']}: {one['reason']}" for one in document["failures"]]
+    lines += [
+        f"drift: {timing.name} changed by {timing.drift.relative:+.0%} during the run"
+        for timing in timings
+        if timing.drift.significant
+    ]
     if document["overhead"] > _OVERHEAD_LIMIT:
-        say(f"the harness took {document['overhead']:.1%} of the time; use a larger --shape")
+        took = f"the harness took {document['overhead']:.1%} of the time"
+        lines.append(f"{took}; use a larger --shape")
+    return lines
 
 
 def show_comparison(comparison: Comparison, before: Path, after: Path) -> None:
     """Print what changed between two results."""
-    table = Table(title=f"{after} against {before}")
+    table = Table(title=Text(f"{after} against {before}"))
     table.add_column("contender", overflow="fold")
     for title in ("before ms", "after ms", "ratio (99 % confidence)", "PSNR drop dB", "verdict"):
         table.add_column(title, justify="right")
@@ -118,7 +129,7 @@ def _memory(memory: Mapping[str, float | None] | None) -> str:
 
 
 def _operators(name: str, operators: list[dict[str, Any]]) -> Table:
-    table = Table(title=f"{name}: time that each operator adds")
+    table = Table(title=Text(f"{name}: time that each operator adds"))
     for title in ("#", "operator", "output"):
         table.add_column(title, overflow="fold")
     for title in ("median ms", "99 % confidence"):
@@ -138,18 +149,17 @@ def _placement(rows: list[dict[str, Any]], suite: Mapping[str, Any]) -> Table:
     table = Table(title=f"{suite['name']}: x{suite['scale']}, protocol {suite['protocol']}")
     table.add_column("#", justify="right")
     table.add_column("model", overflow="fold")
-    for title in ("PSNR dB", "SSIM", "ms", "on"):
+    for title in ("PSNR dB", "SSIM", "ms", "on", "evidence"):
         table.add_column(title, justify="right")
-    table.add_column("source", overflow="fold")
-    for number, row in enumerate(rows, start=1):
+    for row in rows:
         table.add_row(
-            str(number),
+            "-" if row["place"] is None else str(row["place"]),
             Text(row["name"], style="bold" if row["ours"] else ""),
             _number(row["psnr"], ".3f"),
             _number(row["ssim"], ".4f"),
             _number(row["latency_ms"], ".1f"),
             Text(row["device"] or "-"),
-            Text(f"{row['evidence']}: {row['source']}" if not row["ours"] else row["source"]),
+            row["evidence"],
         )
     return table
 

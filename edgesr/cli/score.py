@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from edgesr.bench.baselines import Baseline
     from edgesr.bench.fair_play import Entry
     from edgesr.bench.rules import Rule
     from edgesr.bench.score import Standing
+
+_LARGE = 1000
 
 
 def score(
@@ -78,32 +81,38 @@ def _table(rule: "Rule", shown: "Sequence[Standing]") -> "Table":
 
     from edgesr.bench.baselines import MEASURES
 
-    columns = [m for m in MEASURES if any(one.row.value(m) is not None for one in shown)]
+    used = {"psnr", "ssim", *(floor.measure for floor in rule.floors)}
+    used |= {measure for track in rule.tracks for measure in track.needs}
+    columns = [m for m in MEASURES if m in used and any(x.row.value(m) is not None for x in shown)]
+    main, *others = rule.tracks
     table = Table(title=rule.title)
-    table.add_column("#", justify="right")
-    table.add_column("entry", overflow="fold")
-    for track in rule.tracks:
-        table.add_column(f"{track.name} score", justify="right")
-        if track is not rule.tracks[0]:
-            table.add_column("#", justify="right")
+    for heading in ("#", "entry", "score"):
+        table.add_column(heading, justify="left" if heading == "entry" else "right", no_wrap=True)
+    for track in others:
+        table.add_column(f"# {track.name}", justify="right")
     for measure in columns:
         table.add_column(MEASURES[measure].title, justify="right")
     table.add_column("evidence")
     for one in shown:
-        cells = []
-        for track in rule.tracks:
-            placing = one.placings[track.name]
-            cells.append("-" if placing.score is None else f"{placing.score:.4g}")
-            if track is not rule.tracks[0]:
-                cells.append(str(placing.rank or "-"))
-        for measure in columns:
-            value = one.row.value(measure)
-            cells.append("-" if value is None else f"{value:.{MEASURES[measure].digits}f}")
-        rank = one.placings[rule.tracks[0].name].rank
-        style = "bold" if one.own else ""
-        mark = f"{one.row.name} *" if one.findings or one.below else one.row.name
-        table.add_row(str(rank or "-"), Text(mark), *cells, one.row.evidence, style=style)
+        value = one.placings[main.name].score
+        mark = " *" if one.findings or one.below else ""
+        table.add_row(
+            str(one.placings[main.name].rank or "-"),
+            Text(f"{one.row.name}{mark}"),
+            "-" if value is None else f"{value:.2f}" if value < _LARGE else f"{value:.3g}",
+            *(str(one.placings[track.name].rank or "-") for track in others),
+            *(_cell(one.row, measure) for measure in columns),
+            one.row.evidence,
+            style="bold" if one.own else "",
+        )
     return table
+
+
+def _cell(row: "Baseline", measure: str) -> str:
+    from edgesr.bench.baselines import MEASURES
+
+    value = row.value(measure)
+    return "-" if value is None else f"{value:.{MEASURES[measure].digits}f}"
 
 
 def _remarks(shown: "Sequence[Standing]") -> list[str]:

@@ -5,8 +5,6 @@ Super-Resolution", arXiv 2205.05996; the smaller network of the challenge, whose
 convolutions are linear layers on channels-last features.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -80,18 +78,17 @@ class _Attention(nn.Module):
         self.reduce = _Pointwise(channels, width)
         self.skip = _Pointwise(width, width)
         self.shrink = nn.Conv2d(width, width, 3, stride=2)
-        self.coarse: Sequence[nn.Module] = nn.ModuleList(
-            _Separable(width, width) for _ in range(3)
-        )
+        self.coarse = nn.ModuleList(_Separable(width, width) for _ in range(2))
+        self.last = _Separable(width, width)
         self.expand = _Pointwise(width, channels)
 
     def forward(self, features: Tensor) -> Tensor:
         reduced = self.reduce(features)
         coarse = functional.max_pool2d(self.shrink(reduced), _POOL_WINDOW, _POOL_STRIDE)
-        for convolution in self.coarse[:-1]:
+        for convolution in self.coarse:
             coarse = functional.gelu(convolution(coarse))
         size = (features.shape[2], features.shape[3])
-        spread = functional.interpolate(self.coarse[-1](coarse), size, mode="bilinear")
+        spread = functional.interpolate(self.last(coarse), size, mode="bilinear")
         weights: Tensor = self.expand(spread + self.skip(reduced)).sigmoid()
         return features * weights
 
@@ -109,8 +106,13 @@ class _Separable(nn.Module):
         return result
 
 
-class _Pointwise(nn.Linear):
+class _Pointwise(nn.Module):
     """A linear layer along the channels of ``(n, c, h, w)``."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name is torch's
-        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(before, after)
+
+    def forward(self, features: Tensor) -> Tensor:
+        result: Tensor = self.linear(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return result

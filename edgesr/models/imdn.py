@@ -53,7 +53,7 @@ class _Block(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         kept, rest = [], features
         for step in self.steps:
-            distilled, rest = torch.split(step(rest), (self.kept, self.passed), dim=1)
+            distilled, rest = torch.split(step(rest), [self.kept, self.passed], dim=1)
             kept.append(distilled)
         fused: Tensor = self.fuse(torch.cat([*kept, self.last(rest)], dim=1))
         return features + fused

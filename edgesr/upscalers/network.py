@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgesr.errors import DataError
 from edgesr.models.checkpoint import load_model
 
 
@@ -41,9 +42,15 @@ class TorchUpscaler:
         self._module = loaded.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Map ``(h, w, 3)`` RGB uint8 to ``(h * scale, w * scale, 3)``."""
+        """Map ``(h, w, 3)`` RGB uint8 to ``(h * scale, w * scale, 3)``.
+
+        Raises:
+            DataError: the output is not a number.
+        """
         batch = torch.from_numpy(np.ascontiguousarray(lr)).permute(2, 0, 1)[None].float()
         with torch.inference_mode():
             sr = self._module(batch)[0].round().clamp(0, 255)
+        if not torch.isfinite(sr).all():
+            raise DataError(f"{self.name}: its output holds NaN; the weights are damaged")
         result: NDArray[np.uint8] = sr.permute(1, 2, 0).contiguous().to(torch.uint8).numpy()
         return result

@@ -19,11 +19,13 @@ TRIALS = 400
 
 
 def _white(generator: np.random.Generator, count: int) -> Series:
-    return generator.lognormal(0, 0.03, count)
+    made: Series = generator.lognormal(0, 0.03, count)
+    return made
 
 
 def _spikes(generator: np.random.Generator, count: int) -> Series:
-    return _white(generator, count) * np.where(generator.random(count) < 0.2, 2.5, 1.0)
+    made: Series = _white(generator, count) * np.where(generator.random(count) < 0.2, 2.5, 1.0)
+    return made
 
 
 def _sticky(generator: np.random.Generator, count: int) -> Series:
@@ -32,7 +34,8 @@ def _sticky(generator: np.random.Generator, count: int) -> Series:
     for step in generator.normal(0, 0.03, count):
         level = 0.7 * level + step
         made.append(level)
-    return np.exp(np.array(made))
+    levels: Series = np.exp(np.array(made))
+    return levels
 
 
 NOISE = {"white": _white, "spikes": _spikes, "sticky": _sticky}
