@@ -28,7 +28,7 @@ from edgesr.quant.scheme import GREY_LEVELS, QParams
 _SHARING = (Concatenation, DepthToSpace, Pad, Relu, Relu6)
 """Operations that move bytes: inputs and output must be on one grid."""
 
-_FINEST_ADD_INPUT = np.float32(2.0**-9)
+FINEST_ADD_INPUT = np.float32(2.0**-9)
 """XNNPACK takes an ADD whose input scales are at least 2**-10 of the output's."""
 
 
@@ -42,7 +42,7 @@ def assign_qparams(graph: Graph, observed: Mapping[str, QParams]) -> dict[str, Q
         GraphError: an operation has no int8 form, or a tensor was never observed.
     """
     _refuse_unquantizable(graph)
-    groups = _groups(graph)
+    groups = shared_grids(graph)
     fixed = {groups[name] for name in (*(spec.name for spec in graph.inputs), *graph.outputs)}
     grids = dict.fromkeys(fixed, GREY_LEVELS)
     for group in dict.fromkeys(groups.values()):
@@ -53,13 +53,13 @@ def assign_qparams(graph: Graph, observed: Mapping[str, QParams]) -> dict[str, Q
             grids[groups[op.output]] = grids[groups[op.inputs[0]]]
     for op in graph.ops:
         if isinstance(op, Add):
-            finest = _FINEST_ADD_INPUT * grids[groups[op.output]].scale
+            finest = FINEST_ADD_INPUT * grids[groups[op.output]].scale
             for group in {groups[name] for name in op.inputs} - fixed:
                 grids[group] = replace(grids[group], scale=max(grids[group].scale, finest))
     return {name: grids[group] for name, group in groups.items()}
 
 
-def _groups(graph: Graph) -> dict[str, str]:
+def shared_grids(graph: Graph) -> dict[str, str]:
     """Return for every tensor the representative of those that share its grid."""
     parent = {name: name for name in [spec.name for spec in graph.inputs]}
     parent |= {op.output: op.output for op in graph.ops}

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from edgesr.cli import run
 from edgesr.models.checkpoint import load_model
@@ -74,6 +75,16 @@ def test_a_run_folder_holds_all_that_is_promised(
     assert {"samples_per_s", "data_share", "learning_rate", "loss"} <= events[0].keys()
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """The same bits are promised for the same number of threads; earlier tests may have set it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_an_interrupted_run_resumes_to_the_same_bits(folder: Path, tmp_path: Path) -> None:
     steps = 60
     whole = command(folder, tmp_path / "whole", steps=steps)
@@ -85,7 +96,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(folder: Path, tmp_path: Pat
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
     ) as process:
         assert process.stderr is not None
         next(line for line in process.stderr if line.startswith("step 3"))

@@ -1,0 +1,255 @@
+"""Quantization-aware training: a quantized graph as a torch module that computes its integers.
+
+The forward pass is the integer simulation with gradients, not an approximation of it: sums of whole
+numbers, XNNPACK's rounding, one grid a tensor. What is trained is what runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgesr.errors import GraphError
+from edgesr.graph.execute import RELU6_MAX, apply, convolve
+from edgesr.graph.graph import Graph
+from edgesr.graph.ops import (
+    Activation,
+    Add,
+    Concatenation,
+    Conv2D,
+    DepthToSpace,
+    DepthwiseConv2D,
+    Op,
+    Pad,
+    Relu,
+    Relu6,
+    is_selection,
+)
+from edgesr.quant import xnnpack
+from edgesr.quant.fake_quant import lsq_factor, requantize, scale_gradient, to_steps
+from edgesr.quant.grids import shared_grids
+from edgesr.quant.qat_layer import QatLayer, WeightScales
+from edgesr.quant.scheme import CODE_MAX, CODE_MIN, QParams, QuantizedGraph, QuantizedWeight
+
+
+class QatNetwork(nn.Module):
+    """A quantized graph whose weights, biases and scales can be trained.
+
+    Tensors that share bytes share one scale. Scales of input and output are fixed, and so is that
+    of a residual which lies on the step of its sum. Zero points stay as they are.
+
+    Args:
+        quantized: where to start, from ``quantize_graph``; the first forward equals its simulation.
+        weight_scales: how scales of weights are found, see ``QatLayer``.
+
+    Raises:
+        GraphError: a scale is not positive and finite, or an operation has no int8 form.
+    """
+
+    starts: Tensor
+
+    def __init__(self, quantized: QuantizedGraph, *, weight_scales: WeightScales = "lsq") -> None:
+        super().__init__()
+        self.quantized = quantized
+        groups = scale_groups(quantized)
+        ends = {*(spec.name for spec in quantized.graph.inputs), *quantized.graph.outputs}
+        fixed = {groups[name] for name in ends}
+        names = list(dict.fromkeys(groups.values()))
+        self.group_of = {tensor: names.index(group) for tensor, group in groups.items()}
+        self.learned = [group not in fixed for group in names]
+        scales = [quantized.qparams[group].scale for group in names]
+        self.register_buffer("starts", torch.from_numpy(np.array(scales, np.float32)))
+        self.gains = nn.ParameterList(
+            nn.Parameter(torch.zeros(()), requires_grad=learns) for learns in self.learned
+        )
+        self.layers = nn.ModuleList()
+        self.layer_of: dict[str, int] = {}
+        for op in quantized.graph.ops:
+            if isinstance(op, (Conv2D, DepthwiseConv2D)):
+                start = quantized.weights[op.name]
+                layer = QatLayer(op, start, weight_scales=weight_scales)
+                source = float(quantized.qparams[op.inputs[0]].scale)
+                layer.set_bias(source, torch.from_numpy(start.bias))
+                self.layer_of[op.name] = len(self.layers)
+                self.layers.append(layer)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map grey levels ``(n, 3, h, w)`` to ``(n, 3, h * scale, w * scale)``, both in [0, 255]."""
+        graph = self.quantized.graph
+        name, output = graph.inputs[0].name, graph.outputs[0]
+        scales = _Scales(self, lr[0].numel())
+        low, high = self._bounds(name)
+        values = {name: to_steps(lr / scales[name], low=low, high=high)}
+        for op in graph.ops:
+            values[op.output] = self._step(op, values, scales)
+        return values[output] * scales[output]
+
+    def groups_of_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """Return what is trained: ``weights``, ``biases`` and ``scales``."""
+        layers = [self.layer(name) for name in self.layer_of]
+        found = {
+            "weights": [layer.weight for layer in layers],
+            "biases": [layer.bias for layer in layers],
+            "scales": self.scale_parameters(),
+        }
+        return {kind: [one for one in some if one.requires_grad] for kind, some in found.items()}
+
+    def scale_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters behind all scales, learned or not."""
+        return [*self.gains, *(self.layer(name).gain for name in self.layer_of)]
+
+    @torch.no_grad()
+    def take_scales(self, other: "QatNetwork") -> None:
+        """Set every scale to that of ``other``."""
+        pairs = zip(self.scale_parameters(), other.scale_parameters(), strict=True)
+        for mine, its in pairs:
+            mine.copy_(its)
+
+    def follow_maxima(self) -> None:
+        """Set the scales of weights that are not learned to the weights' largest values."""
+        for name in self.layer_of:
+            layer = self.layer(name)
+            if not (layer.fixed or layer.learns_scales):
+                layer.follow_maximum()
+
+    @torch.no_grad()
+    def to_quantized(self) -> QuantizedGraph:
+        """Return grids and integers as they are now.
+
+        Raises:
+            GraphError: a scale or weight is NaN or infinite.
+        """
+        scales = _Scales(self, 1)
+        qparams = {
+            name: QParams(scale=np.float32(scales[name].item()), zero_point=grid.zero_point)
+            for name, grid in self.quantized.qparams.items()
+        }
+        ops: list[Op] = []
+        weights: dict[str, QuantizedWeight] = {}
+        for op in self.quantized.graph.ops:
+            if not isinstance(op, (Conv2D, DepthwiseConv2D)):
+                ops.append(op)
+                continue
+            layer = self.layer(op.name)
+            values, bias, steps = layer.integers(scales[op.inputs[0]])
+            _check_finite(op.name, {"weight": values, "bias": bias, "scale": steps})
+            weights[op.name] = QuantizedWeight(
+                values=values.to(torch.int8).cpu().numpy(),
+                scales=steps.cpu().numpy().copy(),
+                bias=bias.to(torch.int32).cpu().numpy(),
+            )
+            floats = {key: getattr(layer, key).cpu().numpy().copy() for key in ("weight", "bias")}
+            ops.append(replace(op, **floats))
+        graph = replace(self.quantized.graph, ops=tuple(ops))
+        return replace(self.quantized, graph=graph, qparams=qparams, weights=weights)
+
+    def layer(self, name: str) -> QatLayer:
+        """Return the trained weight of the layer ``name``."""
+        layer = self.layers[self.layer_of[name]]
+        assert isinstance(layer, QatLayer)  # noqa: S101 - a ModuleList does not know its type
+        return layer
+
+    def _step(self, op: Op, values: Mapping[str, Tensor], scales: "_Scales") -> Tensor:
+        """Run one operation on whole numbers without zero points, ``(n, c, h, w)``."""
+        first = values[op.inputs[0]]
+        match op:
+            case Conv2D() | DepthwiseConv2D():
+                source = scales[op.inputs[0]]
+                weight, bias, steps = self.layer(op.name).integers(source)
+                sums = convolve(op, first, weight, bias)
+                target = scales.made(op.output, sums)
+                low, high = self._bounds(op.output, op.activation, target)
+                return requantize(sums, source * steps / target, low=low, high=high)
+            case Add():
+                total = self._added(op, first, values[op.inputs[1]], scales)
+                low, high = self._bounds(op.output, op.activation, scales[op.output])
+                return to_steps(total, low=low, high=high)
+            case Relu():
+                return first.clamp(min=0.0)
+            case Relu6():
+                low, high = self._bounds(op.output, "relu6", scales[op.output])
+                return first.clamp(low, high)
+            case Pad() | Concatenation() | DepthToSpace():
+                return apply(op, values)
+            case _:
+                raise GraphError(f"layer {op.name}: {type(op).__name__} has no int8 form")
+
+    def _added(self, op: Add, first: Tensor, second: Tensor, scales: "_Scales") -> Tensor:
+        """Return the sum in steps of the output: XNNPACK's integer, with the real sum's gradient."""
+        target = scales.made(op.output, first)
+        ratios = [scales[name] / target for name in op.inputs]
+        total = first * ratios[0] + second * ratios[1]
+        grids = [
+            QParams(scale=np.float32(scales[name].item()), zero_point=0)
+            for name in (*op.inputs, op.output)
+        ]
+        exact = xnnpack.add(first.detach(), second.detach(), *grids)
+        return total + (exact - total).detach()
+
+    def _bounds(
+        self, name: str, activation: Activation = "none", scale: Tensor | None = None
+    ) -> tuple[float, float]:
+        zero_point = self.quantized.qparams[name].zero_point
+        low, high = float(CODE_MIN - zero_point), float(CODE_MAX - zero_point)
+        if activation != "none":
+            low = max(low, 0.0)
+        if activation == "relu6" and scale is not None:
+            high = min(high, float(np.rint(np.float32(RELU6_MAX) / np.float32(scale.item()))))
+        return low, high
+
+
+class _Scales:
+    """The scales of one forward pass; each is made once, so that all its readers share it."""
+
+    def __init__(self, network: QatNetwork, count: int) -> None:
+        self._network = network
+        self._count = count
+        self._made: dict[int, Tensor] = {}
+
+    def __getitem__(self, tensor: str) -> Tensor:
+        return self._scale(tensor, self._count)
+
+    def made(self, tensor: str, values: Tensor) -> Tensor:
+        """Return the scale of ``tensor``, which has the shape of ``values``."""
+        return self._scale(tensor, values[0].numel())
+
+    def _scale(self, tensor: str, count: int) -> Tensor:
+        network = self._network
+        group = network.group_of[tensor]
+        if group not in self._made:
+            scale = network.starts[group] * network.gains[group].exp()
+            if network.learned[group]:
+                largest = CODE_MAX - network.quantized.qparams[tensor].zero_point
+                scale = scale_gradient(scale, lsq_factor(count, largest))
+            self._made[group] = scale
+        return self._made[group]
+
+
+def scale_groups(quantized: QuantizedGraph) -> dict[str, str]:
+    """Return for every tensor the representative of those that share its scale.
+
+    Beyond what shares a grid these are copies of channels and operands of an ADD that lie on the
+    step of the sum.
+    """
+    graph: Graph = quantized.graph
+    groups = shared_grids(graph)
+
+    def tie(one: str, other: str) -> None:
+        old, new = groups[one], groups[other]
+        groups.update({name: new for name, group in groups.items() if group == old})
+
+    for op in graph.ops:
+        target = quantized.qparams[op.output].scale
+        for name in op.inputs:
+            same_step = isinstance(op, Add) and quantized.qparams[name].scale == target
+            if is_selection(op) or same_step:
+                tie(name, op.output)
+    return groups
+
+
+def _check_finite(layer: str, values: Mapping[str, Tensor]) -> None:
+    for what, value in values.items():
+        if not bool(torch.isfinite(value).all()):
+            raise GraphError(f"layer {layer}: its {what} is NaN or infinite; training diverged")
