@@ -8,7 +8,7 @@ READY := $(VENV)/.edgesr-ready
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 EXTRAS := train,demo,log,dev
 
-.PHONY: setup demo test check fmt bench wheel clean
+.PHONY: setup demo test check gate fmt bench wheel clean
 
 setup: $(READY)
 
@@ -32,6 +32,11 @@ check: setup
 	$(PYTHON) -m ruff check edgesr tests
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
+
+# the shipped network against its own budgets and its accepted baseline
+gate: setup
+	$(PYTHON) -m edgesr check edgesr/zoo/ncnet_x3_int8.tflite --data demo \
+	  --reference edgesr/zoo/ncnet_x3.safetensors --baseline benchmarks/results/ncnet_x3.check.json
 
 fmt: setup
 	$(PYTHON) -m ruff check --fix edgesr tests
