@@ -5,7 +5,7 @@ one. ``tflite_runtime``, LiteRT's predecessor, is used where ``ai_edge_litert`` 
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -211,11 +211,7 @@ def open_model(
         raise DataError(f"kernels is {kernels!r}, want one of {', '.join(RESOLVERS)}")
     name, content = _content(model)
     package, runtime = _runtime()
-    resolver = getattr(getattr(runtime, "OpResolverType", None), RESOLVERS[kernels], None)
-    if resolver is None:
-        raise MissingDependencyError(
-            f"{package} has no {kernels} kernels; install ai-edge-litert 2.3 or newer"
-        )
+    resolver = _resolver(package, runtime, kernels)
     try:
         interpreter = runtime.Interpreter(
             model_content=content, num_threads=threads, experimental_op_resolver_type=resolver
@@ -228,12 +224,47 @@ def open_model(
         ) from error
 
 
+def run_once(
+    content: bytes, inputs: Sequence[npt.NDArray[Any]], *, kernels: Kernels
+) -> npt.NDArray[Any]:
+    """Run a file of any operation and return its only output; for tests of single operations.
+
+    Raises:
+        MissingDependencyError: the runtime has no such kernels.
+        CheckpointError: the kernels refuse the file.
+    """
+    package, runtime = _runtime()
+    resolver = _resolver(package, runtime, kernels)
+    try:
+        interpreter = runtime.Interpreter(
+            model_content=content, num_threads=1, experimental_op_resolver_type=resolver
+        )
+        interpreter.allocate_tensors()
+        for details, value in zip(interpreter.get_input_details(), inputs, strict=True):
+            interpreter.set_tensor(details["index"], value)
+        interpreter.invoke()
+        index = interpreter.get_output_details()[0]["index"]
+        output: npt.NDArray[Any] = interpreter.get_tensor(index)
+    except (RuntimeError, ValueError, SystemError) as error:
+        raise CheckpointError(f"{kernels} kernels refuse the file: {_one_line(error)}") from error
+    return output
+
+
 def version() -> str:
     """Return package name and version of the runtime in use, such as ``ai_edge_litert 2.3.0``."""
     from importlib.metadata import version as package_version
 
     package, _ = _runtime()
     return f"{package} {package_version(package)}"
+
+
+def _resolver(package: str, runtime: ModuleType, kernels: str) -> Any:
+    resolver = getattr(getattr(runtime, "OpResolverType", None), RESOLVERS[kernels], None)
+    if resolver is None:
+        raise MissingDependencyError(
+            f"{package} has no {kernels} kernels; install ai-edge-litert 2.3 or newer"
+        )
+    return resolver
 
 
 def _runtime() -> tuple[str, ModuleType]:

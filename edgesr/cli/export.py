@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from edgesr.errors import UsageError
+from edgesr.errors import GateError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,9 +62,10 @@ def export(  # noqa: PLR0913 - one parameter a flag
     from edgesr.cli.console import out, say
     from edgesr.export.pipeline import ExportRequest, export_model, write_challenge_files
     from edgesr.export.report import report
-    from edgesr.models.checkpoint import load_model, newest_run
+    from edgesr.export.trained import load_exportable
+    from edgesr.models.checkpoint import newest_run
 
-    loaded = load_model(checkpoint or newest_run(), model=model, scale=scale)
+    loaded, trained = load_exportable(checkpoint or newest_run(), model=model, scale=scale)
     say(f"exporting {loaded.path} ({loaded.descriptor.name} x{loaded.scale})")
     request = ExportRequest(
         output=output,
@@ -76,14 +77,27 @@ def export(  # noqa: PLR0913 - one parameter a flag
         max_drop=max_drop,
         seed=seed,
     )
-    result = export_model(loaded, request)
+    result = export_model(loaded, request, trained)
     written = [output, *(write_challenge_files(result) if challenge else [])]
+    if precision == "int8":
+        written += _certified(output)
     if json:
         out.print_json(data=report(result))
     else:
         out.print(_table(result))
         for path in written:
             out.print(f"{path}  {path.stat().st_size:,} bytes", markup=False, soft_wrap=True)
+
+
+def _certified(output: Path) -> list[Path]:
+    from edgesr.bench.environment import environment
+    from edgesr.export.certificate import certify
+
+    found = certify(output, environment=environment())
+    if found.mismatches:
+        counts = ", ".join(f"{one.kernels} {one.mismatches}" for one in found.results)
+        raise GateError(f"{output}: file and simulation differ ({counts} values), want 0")
+    return [found.certificate, found.vectors]
 
 
 def _precision(
@@ -173,6 +187,6 @@ def _operators(result: "Export") -> str:
 def _calibration(result: "Export") -> str:
     crops = result.calibration
     if crops is None:
-        return "nothing: float32"
+        return "nothing: " + ("float32" if result.quantized is None else "scales were trained")
     source = result.choice.source
     return f"{crops.count} crops of {len(crops.images)} images ({source}), {crops.digest[:12]}"

@@ -26,7 +26,8 @@ def train(
     """Train a network; settings come from flags, then --config, then --recipe, then defaults.
 
     Args:
-        recipe: named settings that ship with edgesr: `quick`, `ncnet_x3`, `ncnet_x3_cpu`.
+        recipe: named settings that ship with edgesr: `quick`, `ncnet_x3`, `ncnet_x3_cpu`;
+            with --from RUN: `quick_qat`, `ncnet_x3_qat`, `abpn_x3_qat`.
         config: TOML file with the keys of the flags (`learning_rate = 1e-3`).
         resume: run folder to go on with, as if it had never stopped.
         dry_run: check settings and images, then stop.
@@ -107,6 +108,9 @@ class _Listener:
 
         if event["event"] == "validate":
             self._note = f"val {event['psnr_mai']:.2f} dB (mai)"
+            if "psnr_to_float" in event:
+                self._note = f"val {event['psnr_mai']:.3f} dB (mai), "
+                self._note += f"{event['psnr_to_float']:.2f} dB to float"
             text = f"step {event['step']}: {self._note}"
         else:
             text = (

@@ -144,6 +144,16 @@ def calibration_set(pairs: Sequence[ImagePair], scale: int, *, seed: int = 0) ->
     )
 
 
+def crops_of(pictures: Sequence[NDArray[np.uint8]], *, seed: int = 0) -> list[CalibrationBatch]:
+    """Cut crops like those of ``calibration_set`` from low-resolution pictures in memory."""
+    random = np.random.default_rng(seed)
+    count = min(NUM_IMAGES, len(pictures))
+    chosen = [pictures[index * len(pictures) // count] for index in range(count)]
+    small = [_crop(one, 1, CROP_SIZE, random) for one in chosen for _ in range(CROPS_PER_IMAGE)]
+    large = [_crop(one, 1, LARGE_SIZE, random) for one in chosen[:: max(1, count // NUM_LARGE)]]
+    return _batches(small + large)
+
+
 def held_out_pair(pair: ImagePair, scale: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return LR and HR of a held-out image, cut to 192 low-resolution pixels round the middle.
 

@@ -11,7 +11,7 @@ from edgesr.evaluate import Evaluation, to_json
 from edgesr.files import sha256_file
 
 SCHEMA = "edgesr/card/1"
-_PRIVATE_KEYS = ("data", "lr_data", "val_data", "runs", "name")
+_PRIVATE_KEYS = ("data", "lr_data", "val_data", "start_from", "runs", "name")
 _KEPT_OF_EVALUATION = ("count", "mean", "bicubic", "colour_bias")
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgesr.errors import GateError
+from edgesr.errors import CheckpointError, GateError
 from edgesr.export.calibration import (
     CalibrationSet,
     ImageChoice,
@@ -37,6 +37,7 @@ from edgesr.graph.passes import lower
 from edgesr.litert import open_model
 from edgesr.models.checkpoint import LoadedModel
 from edgesr.quant.ptq import PtqResult, quantize_graph
+from edgesr.quant.scheme import QuantizedGraph
 
 MAX_DROP = 0.1
 """Largest loss of PSNR against the float network that is accepted, in dB."""
@@ -82,8 +83,9 @@ class Export:
         request: what was asked for.
         loaded: the network.
         choice: the images.
-        calibration: the crops; None for a float32 file.
-        ptq: the quantized graph; None for a float32 file.
+        calibration: the crops; None for a float32 file and where the scales were trained.
+        ptq: how the graph was quantized; None where it was not done here.
+        quantized: the quantized graph; None for a float32 file.
         content: the file's bytes.
         fidelity: comparison with the float network.
         constants: what happens to grey images.
@@ -96,6 +98,7 @@ class Export:
     choice: ImageChoice
     calibration: CalibrationSet | None
     ptq: PtqResult | None
+    quantized: QuantizedGraph | None
     content: bytes
     fidelity: Fidelity
     constants: ConstantLevels
@@ -103,21 +106,29 @@ class Export:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def export_model(loaded: LoadedModel, request: ExportRequest) -> Export:
+def export_model(
+    loaded: LoadedModel, request: ExportRequest, trained: QuantizedGraph | None = None
+) -> Export:
     """Quantize, write, verify, and put the file with its report into place.
 
     The file is ``request.output``; the report is beside it with suffix ``.json``. A file that fails
     is kept as ``<name>.rejected`` with ``<name>.rejected.json``, and ``request.output`` stays as it
     was.
 
+    Args:
+        loaded: float network, the measure of the file.
+        request: what to write.
+        trained: its integers where quantization was trained; they are written as they are.
+
     Raises:
+        CheckpointError: float32 or another calibration is asked for of trained integers.
         GateError: operators, exactness or the drop limit are violated.
         GraphError: the network holds something that cannot be exported.
         DataError: images are missing or damaged.
         OutputError: the file cannot be written.
     """
     clock = Clock()
-    export = _verified(loaded, request, clock)
+    export = _verified(loaded, request, clock, trained)
     output = request.output
     if export.problems:
         rejected = output.with_name(f"{output.name}.rejected")
@@ -141,9 +152,9 @@ def write_challenge_files(export: Export) -> list[Path]:
         GateError: one of the files is not clean or not exact; none is written then.
         OutputError: a file cannot be written.
     """
-    if export.ptq is None:
+    quantized = export.quantized
+    if quantized is None:
         return []
-    quantized = export.ptq.quantized
     lr, _ = held_out_pair(export.choice.held_out[0], export.loaded.scale)
     contents: dict[str, bytes] = {}
     for name, (io, shape) in CHALLENGE_FILES.items():
@@ -175,7 +186,14 @@ class Clock:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
-def _verified(loaded: LoadedModel, request: ExportRequest, clock: Clock) -> Export:
+def _verified(
+    loaded: LoadedModel, request: ExportRequest, clock: Clock, trained: QuantizedGraph | None
+) -> Export:
+    if trained is not None and (request.precision != "int8" or request.calibration is not None):
+        raise CheckpointError(
+            f"{loaded.path}: its scales were trained in int8; drop --float32 and --calibration, or "
+            "export the float run that it came from"
+        )
     choice = choose_images(
         loaded.path, loaded.scale, calibration=request.calibration, held_out=request.held_out
     )
@@ -183,30 +201,34 @@ def _verified(loaded: LoadedModel, request: ExportRequest, clock: Clock) -> Expo
         graph = lower(capture(loaded.module, name=loaded.descriptor.name))
     crops: CalibrationSet | None = None
     ptq: PtqResult | None = None
-    if request.precision == "int8":
+    quantized = trained
+    if request.precision == "int8" and trained is None:
         with clock("read images"):
             crops = calibration_set(choice.calibration, loaded.scale, seed=request.seed)
         with clock("quantize"):
             ptq = quantize_graph(graph, crops.batches)
+        quantized = ptq.quantized
     with clock("write"):
         metadata = file_metadata(loaded, crops, precision=request.precision)
-        content = _written(graph, ptq, request, request.shape, metadata)
+        content = _written(graph, quantized, request, request.shape, metadata)
     with clock("read images"):
         images = [held_out_pair(pair, loaded.scale) for pair in choice.held_out]
     reference = float_reference(loaded.module)
     with clock("verify"):
-        free = content if request.shape is None else _written(graph, ptq, request, None, metadata)
+        free = content
+        if request.shape is not None:
+            free = _written(graph, quantized, request, None, metadata)
         file = open_model(free, threads=_threads())
-        quantized = ptq.quantized if ptq else None
         fidelity = compare(file, images, reference=reference, quantized=quantized)
         constants = constant_levels(file, reference, reach=loaded.descriptor.receptive_field // 2)
-        problems = _problems(content, ptq, request, fidelity, images[0][0])
+        problems = _problems(content, quantized, request, fidelity, images[0][0])
     return Export(
         request=request,
         loaded=loaded,
         choice=choice,
         calibration=crops,
         ptq=ptq,
+        quantized=quantized,
         content=content,
         fidelity=fidelity,
         constants=constants,
@@ -217,29 +239,29 @@ def _verified(loaded: LoadedModel, request: ExportRequest, clock: Clock) -> Expo
 
 def _written(
     graph: Graph,
-    ptq: PtqResult | None,
+    quantized: QuantizedGraph | None,
     request: ExportRequest,
     shape: tuple[int, int] | None,
     metadata: dict[str, str],
 ) -> bytes:
-    if ptq is None:
+    if quantized is None:
         return write_float32(graph, shape=shape, metadata=metadata)
-    return write_int8(ptq.quantized, io=request.io, shape=shape, metadata=metadata)
+    return write_int8(quantized, io=request.io, shape=shape, metadata=metadata)
 
 
 def _problems(
     content: bytes,
-    ptq: PtqResult | None,
+    quantized: QuantizedGraph | None,
     request: ExportRequest,
     fidelity: Fidelity,
     lr: NDArray[np.uint8],
 ) -> tuple[str, ...]:
     problems: list[str] = []
-    if ptq is not None:
-        problems += check_operators(content, ptq.quantized.graph, request.io)
+    if quantized is not None:
+        problems += check_operators(content, quantized.graph, request.io)
         differing = fidelity.mismatches or 0
         if request.shape is not None:
-            differing += fixed_mismatches(open_model(content), ptq.quantized, lr)
+            differing += fixed_mismatches(open_model(content), quantized, lr)
         if differing:
             problems.append(f"file and integer simulation differ in {differing} values, want 0")
     if fidelity.drop > request.max_drop:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgesr.export.pipeline import Export
     from edgesr.models.checkpoint import LoadedModel
     from edgesr.quant.ptq import PtqResult
+    from edgesr.quant.scheme import QuantizedGraph
 
 SCHEMA = "edgesr/export/1"
 METADATA_KEY = "edgesr"
@@ -65,26 +66,30 @@ def report(export: "Export") -> dict[str, Any]:
         "shape": None if request.shape is None else list(request.shape),
         "operators": dict(Counter(content.operators)),
         "operator_list": list(content.operators),
-        "quantization": None if export.ptq is None else _quantization(export.ptq),
+        "quantization": _quantization(export.quantized, export.ptq),
         "calibration": _calibration(export),
         "verification": _verification(export),
         "seconds": {stage: round(value, 3) for stage, value in export.seconds.items()},
     }
 
 
-def _quantization(ptq: "PtqResult") -> dict[str, Any]:
-    quantized = ptq.quantized
+def _quantization(
+    quantized: "QuantizedGraph | None", ptq: "PtqResult | None"
+) -> dict[str, Any] | None:
+    if quantized is None:
+        return None
     return {
         "scheme": quantized.scheme,
-        "observer": ptq.calibration.observer,
-        "bias_corrections": dict(ptq.bias_corrections),
+        "trained": ptq is None,
+        "observer": None if ptq is None else ptq.calibration.observer,
+        "bias_corrections": None if ptq is None else dict(ptq.bias_corrections),
         "tensors": {
             name: {
                 "scale": float(grid.scale),
                 "zero_point": grid.zero_point,
                 "low": grid.low,
                 "high": grid.high,
-                "saturation": ptq.saturation[name],
+                "saturation": None if ptq is None else ptq.saturation[name],
             }
             for name, grid in quantized.qparams.items()
         },

@@ -25,6 +25,9 @@ from edgesr.models.registry import MODELS, Descriptor, build_model
 Value = TypeVar("Value", str, int)
 RUN_WEIGHTS = ("best.safetensors", "last.safetensors")
 _HEADER_KEY = "edgesr"
+SCHEME_KEY = "scheme"
+"""In the metadata of a file with integers: the scheme that they are quantized with."""
+
 _PTH_KEYS = ("params_ema", "params", "state_dict")
 
 
@@ -80,7 +83,37 @@ def load_model(path: Path, *, model: str | None = None, scale: int | None = None
         CheckpointError: the file is missing, damaged, of another network or of another scale.
     """
     path = weights_file(Path(path))
-    state, metadata = _read_pth(path) if path.suffix == ".pth" else _read_safetensors(path)
+    state, metadata = read_weights(path)
+    if SCHEME_KEY in metadata:
+        raise CheckpointError(
+            f"{path}: holds integers ({metadata[SCHEME_KEY]}), want a float network; write them "
+            "with edgesr export --int8 and use the .tflite"
+        )
+    return model_of_state(path, state, metadata, model=model, scale=scale)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a weights file and what it says of itself.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    return _read_pth(path) if path.suffix == ".pth" else _read_safetensors(path)
+
+
+def model_of_state(
+    path: Path,
+    state: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    *,
+    model: str | None,
+    scale: int | None,
+) -> LoadedModel:
+    """Build the network that ``metadata`` or the arguments name, with the weights ``state``.
+
+    Raises:
+        CheckpointError: the weights do not fit or are not finite.
+    """
     found_model, found_scale = metadata.get("model"), _whole(metadata.get("scale"))
     name = _agree(path, "model", found_model, model)
     factor = _agree(path, "scale", found_scale, scale)

@@ -11,20 +11,19 @@ Bhalgat et al. 2020, "LSQ+", arXiv 2004.09576, eq. 4 (asymmetric ranges).
 
 from typing import Any, cast
 
-import torch
 from torch import Tensor
 from torch.autograd.function import Function, FunctionCtx
 
 
 def to_steps(values: Tensor, *, low: float, high: float) -> Tensor:
-    """Round half to even and saturate to ``[low, high]``; the gradient is 1 where nothing saturates.
+    """Round half to even, saturate to ``[low, high]``; the gradient is 1 where nothing saturates.
 
     Args:
         values: reals divided by their scale, any shape.
         low: smallest result.
         high: largest result.
     """
-    return cast("Tensor", _RoundClamp.apply(values, low, high))
+    return cast("Tensor", _RoundClamp.apply(values, low, high))  # type: ignore[no-untyped-call]
 
 
 def requantize(sums: Tensor, factors: Tensor, *, low: float, high: float) -> Tensor:
@@ -36,12 +35,12 @@ def requantize(sums: Tensor, factors: Tensor, *, low: float, high: float) -> Ten
         low: smallest result.
         high: largest result.
     """
-    return cast("Tensor", _Requantize.apply(sums, factors, low, high))
+    return cast("Tensor", _Requantize.apply(sums, factors, low, high))  # type: ignore[no-untyped-call]
 
 
 def scale_gradient(values: Tensor, factor: float) -> Tensor:
     """Return ``values`` unchanged; their gradient is multiplied by ``factor``."""
-    return cast("Tensor", _ScaleGradient.apply(values, factor))
+    return cast("Tensor", _ScaleGradient.apply(values, factor))  # type: ignore[no-untyped-call]
 
 
 def lsq_factor(count: int, largest: float) -> float:

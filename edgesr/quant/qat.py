@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from edgesr.errors import GraphError
 from edgesr.graph.execute import RELU6_MAX, apply, convolve
-from edgesr.graph.graph import Graph
 from edgesr.graph.ops import (
     Activation,
     Add,
@@ -39,6 +38,9 @@ class QatNetwork(nn.Module):
 
     Tensors that share bytes share one scale. Scales of input and output are fixed, and so is that
     of a residual which lies on the step of its sum. Zero points stay as they are.
+
+    In training mode the tensors on the output's grid are saturated but not rounded: no weight can
+    take that rounding back, and without it the loss sees only what the weights can change.
 
     Args:
         quantized: where to start, from ``quantize_graph``; the first forward equals its simulation.
@@ -76,7 +78,7 @@ class QatNetwork(nn.Module):
                 self.layers.append(layer)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Map grey levels ``(n, 3, h, w)`` to ``(n, 3, h * scale, w * scale)``, both in [0, 255]."""
+        """Map grey levels 0 to 255 ``(n, 3, h, w)`` to ``(n, 3, h * scale, w * scale)``."""
         graph = self.quantized.graph
         name, output = graph.inputs[0].name, graph.outputs[0]
         scales = _Scales(self, lr[0].numel())
@@ -151,7 +153,9 @@ class QatNetwork(nn.Module):
         assert isinstance(layer, QatLayer)  # noqa: S101 - a ModuleList does not know its type
         return layer
 
-    def _step(self, op: Op, values: Mapping[str, Tensor], scales: "_Scales") -> Tensor:
+    def _step(  # noqa: PLR0911 - one case an op
+        self, op: Op, values: Mapping[str, Tensor], scales: "_Scales"
+    ) -> Tensor:
         """Run one operation on whole numbers without zero points, ``(n, c, h, w)``."""
         first = values[op.inputs[0]]
         match op:
@@ -161,10 +165,15 @@ class QatNetwork(nn.Module):
                 sums = convolve(op, first, weight, bias)
                 target = scales.made(op.output, sums)
                 low, high = self._bounds(op.output, op.activation, target)
+                if self._is_smooth(op):
+                    factors = (source * steps / target).view(1, -1, 1, 1)
+                    return (sums * factors).clamp(low, high)
                 return requantize(sums, source * steps / target, low=low, high=high)
             case Add():
                 total = self._added(op, first, values[op.inputs[1]], scales)
                 low, high = self._bounds(op.output, op.activation, scales[op.output])
+                if self._is_smooth(op):
+                    return total.clamp(low, high)
                 return to_steps(total, low=low, high=high)
             case Relu():
                 return first.clamp(min=0.0)
@@ -176,11 +185,16 @@ class QatNetwork(nn.Module):
             case _:
                 raise GraphError(f"layer {op.name}: {type(op).__name__} has no int8 form")
 
+    def _is_smooth(self, op: Op) -> bool:
+        return self.training and not self.learned[self.group_of[op.output]]
+
     def _added(self, op: Add, first: Tensor, second: Tensor, scales: "_Scales") -> Tensor:
-        """Return the sum in steps of the output: XNNPACK's integer, with the real sum's gradient."""
+        """Return the sum in steps of the output: XNNPACK's integer, the real sum's gradient."""
         target = scales.made(op.output, first)
         ratios = [scales[name] / target for name in op.inputs]
         total = first * ratios[0] + second * ratios[1]
+        if self._is_smooth(op):
+            return total
         grids = [
             QParams(scale=np.float32(scales[name].item()), zero_point=0)
             for name in (*op.inputs, op.output)
@@ -233,14 +247,13 @@ def scale_groups(quantized: QuantizedGraph) -> dict[str, str]:
     Beyond what shares a grid these are copies of channels and operands of an ADD that lie on the
     step of the sum.
     """
-    graph: Graph = quantized.graph
-    groups = shared_grids(graph)
+    groups = shared_grids(quantized.graph)
 
     def tie(one: str, other: str) -> None:
         old, new = groups[one], groups[other]
         groups.update({name: new for name, group in groups.items() if group == old})
 
-    for op in graph.ops:
+    for op in quantized.graph.ops:
         target = quantized.qparams[op.output].scale
         for name in op.inputs:
             same_step = isinstance(op, Add) and quantized.qparams[name].scale == target

@@ -73,7 +73,7 @@ class QatLayer(nn.Module):
         scales = self.start * self.gain.exp()
         if not self.learns_scales:
             return scales
-        return scale_gradient(scales, lsq_factor(self.weight[0].numel(), WEIGHT_MAX))
+        return scale_gradient(scales, lsq_factor(self.weight.numel() // len(scales), WEIGHT_MAX))
 
     def integers(self, source_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return weight, bias and scales as they will be in the file, with gradients.

@@ -27,7 +27,7 @@ from edgesr.graph.ops import (
     Relu6,
     WeightedOp,
 )
-from edgesr.quant import xnnpack
+from edgesr.quant import builtin, xnnpack
 from edgesr.quant.scheme import CODE_MAX, CODE_MIN, QParams, QuantizedGraph, QuantizedWeight
 from edgesr.quant.weights import channel_axis
 
@@ -35,6 +35,7 @@ FLOAT32_EXACT = 2**24
 """Integers below are exact in float32, in whatever order they are summed."""
 
 Observe = Callable[[str, Tensor], None]
+Requantize = Callable[[Tensor, QParams, npt.NDArray[np.float32], QParams], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +44,32 @@ class KernelFamily:
 
     Attributes:
         requantize: convolution sums to the output grid.
+        requantize_depthwise: the same for depthwise convolutions.
         add: two tensors of codes to the output grid.
     """
 
-    requantize: Callable[[Tensor, QParams, npt.NDArray[np.float32], QParams], Tensor]
+    requantize: Requantize
+    requantize_depthwise: Requantize
     add: Callable[[Tensor, Tensor, QParams, QParams, QParams], Tensor]
 
 
 KERNELS: Mapping[str, KernelFamily] = MappingProxyType(
     {
-        "xnnpack": KernelFamily(requantize=xnnpack.requantize, add=xnnpack.add),
+        "xnnpack": KernelFamily(
+            requantize=xnnpack.requantize,
+            requantize_depthwise=xnnpack.requantize,
+            add=xnnpack.add,
+        ),
+        "builtin": KernelFamily(
+            requantize=builtin.requantize_optimized,
+            requantize_depthwise=builtin.requantize_vectors,
+            add=builtin.add,
+        ),
+        "reference": KernelFamily(
+            requantize=builtin.requantize_reference,
+            requantize_depthwise=builtin.requantize_reference,
+            add=builtin.add,
+        ),
     }
 )
 
@@ -103,7 +120,9 @@ def step(
         case Conv2D() | DepthwiseConv2D():
             weight = quantized.weights[op.name]
             sums = accumulate(op, weight, first, grids[0])
-            steps = family.requantize(sums, grids[0], weight.scales, target)
+            depthwise = isinstance(op, DepthwiseConv2D)
+            requantize = family.requantize_depthwise if depthwise else family.requantize
+            steps = requantize(sums, grids[0], weight.scales, target)
             return _saturate(steps, target, op.activation)
         case Add():
             steps = family.add(first, values[op.inputs[1]], grids[0], grids[1], target)

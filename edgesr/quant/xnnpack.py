@@ -9,9 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from edgesr.quant import builtin
 from edgesr.quant.scheme import QParams
 
 _ADD_BITS = 20
+_LOWEST_ADD_RATIO = 2.0**-10
+_ADD_RATIO_END = 2.0**8
 
 
 def requantize(
@@ -33,15 +36,29 @@ def requantize(
     return product.round_()
 
 
-def add(first: Tensor, second: Tensor, a: QParams, b: QParams, target: QParams) -> Tensor:
+def add(  # noqa: PLR0913 - two operands and their grids
+    first: Tensor, second: Tensor, a: QParams, b: QParams, target: QParams, *, sign: int = 1
+) -> Tensor:
     """Add two tensors of codes on the output grid, without its zero point and not clipped.
 
-    Both operands are multiplied by 21-bit integers, summed, shifted, rounded half up.
+    Both operands are multiplied by 21-bit integers, summed, shifted, rounded half up. Where an
+    input scale is below 2**-10 or from 2**8 of the output's, XNNPACK leaves the operation to the
+    built-in kernels, and so does this.
+
+    Args:
+        first: codes.
+        second: codes of the same shape.
+        a: grid of ``first``.
+        b: grid of ``second``.
+        target: grid of the output.
+        sign: 1 adds, -1 subtracts.
     """
     ratios = [np.float32(one.scale / target.scale) for one in (a, b)]
+    if min(ratios) < _LOWEST_ADD_RATIO or max(ratios) >= _ADD_RATIO_END:
+        return builtin.add(first, second, a, b, target, sign=sign)
     shift = _ADD_BITS - (int(np.frexp(max(ratios))[1]) - 1)
     multipliers = [int(np.rint(np.ldexp(np.float64(ratio), shift))) for ratio in ratios]
     total = (first - a.zero_point).int() * multipliers[0]
-    total += (second - b.zero_point).int() * multipliers[1]
+    total += (second - b.zero_point).int() * (sign * multipliers[1])
     total += 1 << (shift - 1)
     return (total >> shift).float()

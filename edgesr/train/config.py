@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from edgesr.errors import ConfigError
 
@@ -42,6 +44,11 @@ class TrainConfig:
         val_every: steps between validations.
         save_every: steps between checkpoints that can be resumed.
         log_every: steps between log lines.
+        qat: train integers and scales of a quantized network, starting from ``start_from``.
+        start_from: run folder or weights file of the float network that ``qat`` starts from.
+        teacher_weight: weight of the difference to the float network beside the pixel loss.
+        weight_scales: ``lsq`` learns the scales of weights; ``max`` derives them at every step.
+        scale_rate_factor: relative change of scales per step, in units of the learning rate.
         tensorboard: write TensorBoard event files as well (extra ``log``).
         runs: folder that holds the run folders.
         name: name of the run folder; none makes one from model, scale and time.
@@ -76,6 +83,11 @@ class TrainConfig:
     val_every: int = 1000
     save_every: int = 1000
     log_every: int = 50
+    qat: bool = False
+    start_from: Annotated[Path | None, Parameter(name=["--from", "--start-from"])] = None
+    teacher_weight: float = 1.0
+    weight_scales: Literal["lsq", "max"] = "lsq"
+    scale_rate_factor: float = 1.0
     tensorboard: bool = False
     runs: Path = Path("runs")
     name: str | None = None
@@ -88,7 +100,7 @@ class TrainConfig:
         """
         for key in ("scale", "steps", "batch_size", "val_images", *_INTERVALS):
             _at_least(key, getattr(self, key), 1)
-        for key in ("warmup_steps", "final_loss_steps", "num_workers", "seed", "grad_clip"):
+        for key in ("warmup_steps", "final_loss_steps", "num_workers", "seed", "grad_clip", *_QAT):
             _at_least(key, getattr(self, key), 0)
         _at_least("patch_size", self.patch_size, 8)
         if not self.learning_rate > 0:
@@ -102,6 +114,7 @@ class TrainConfig:
             )
 
 
+_QAT = ("teacher_weight", "scale_rate_factor")
 _INTERVALS = ("val_every", "save_every", "log_every")
 
 

@@ -13,11 +13,21 @@ from torch.utils.data import DataLoader
 from edgesr.data.cache import DecodedImages
 from edgesr.errors import DataError
 from edgesr.models.checkpoint import save_weights
+from edgesr.quant.qat import QatNetwork
 from edgesr.train.batches import BatchDataset, to_float
 from edgesr.train.config import TrainConfig
 from edgesr.train.ema import ema_decay_at, update_ema
 from edgesr.train.losses import LOSSES
 from edgesr.train.meter import Meter
+from edgesr.train.qat import (
+    QatStart,
+    check_progress,
+    hold_scales,
+    psnr_to_float,
+    save_integers,
+    settle_scales,
+    teacher_loss,
+)
 from edgesr.train.runlog import RunLog
 from edgesr.train.schedules import cosine_rate, step_rate, warmup_factor
 from edgesr.train.shell import Shell, start
@@ -56,6 +66,7 @@ def train(  # noqa: PLR0913 - one call, one place
     held_out: DecodedImages,
     metadata: dict[str, str],
     state: TrainingState | None = None,
+    qat: QatStart | None = None,
     listen: Listener = lambda _event: None,
 ) -> TrainResult:
     """Train until ``config.steps`` and leave weights, state and log in ``folder``.
@@ -70,12 +81,14 @@ def train(  # noqa: PLR0913 - one call, one place
         held_out: validation pairs.
         metadata: text that goes into the weights files.
         state: where to go on from.
+        qat: where quantization-aware training starts; None trains the float network.
         listen: called with every log event.
 
     Raises:
-        DataError: the loss became NaN or infinite; the last good checkpoint stays.
+        DataError: the loss became NaN or infinite, or a quantized network lost its quality; the
+            last good checkpoint stays.
     """
-    shell = start(config, images, state)
+    shell = start(config, images, state, qat)
     log = RunLog(folder, tensorboard=config.tensorboard) if shell.is_main else RunLog(None)
     record = _Recorder(
         config=config, folder=folder, shell=shell, metadata=metadata, outputs=(log, listen)
@@ -113,17 +126,18 @@ class _Recorder:
 
     def save_weights(self, name: str) -> None:
         if self.shell.is_main:
+            path, averaged = self.folder / name, self.shell.averaged
             reached = f"{self.shell.best_psnr:.4f}"
+            facts = {**self.metadata, "step": str(self.shell.step), "best_psnr_mai": reached}
+            if self.shell.qat is not None and isinstance(averaged, QatNetwork):
+                save_integers(path, averaged, self.shell.qat, facts)
+                return
             save_weights(
-                self.folder / name,
-                self.shell.averaged.state_dict(),
+                path,
+                averaged.state_dict(),
                 model=self.config.model,
                 scale=self.config.scale,
-                metadata={
-                    **self.metadata,
-                    "step": str(self.shell.step),
-                    "best_psnr_mai": reached,
-                },
+                metadata=facts,
             )
 
     def save(self) -> None:
@@ -139,6 +153,8 @@ def _run(
     record: _Recorder,
     stopped: Callable[[], bool],
 ) -> None:
+    if shell.qat is not None and shell.step == 0:
+        _validate(shell, held_out, record)
     meter = Meter(config.batch_size)
     for lr, hr in _batches(config, shell):
         meter.data_ready()
@@ -155,6 +171,7 @@ def _run(
             meter.pause()
         stop = _agree(shell, stop=stopped())
         if shell.step % config.save_every == 0 or done or stop:
+            _check_finite(float(loss), shell.step)
             record.save()
             meter.pause()
         if stop:
@@ -172,8 +189,15 @@ def _agree(shell: Shell, *, stop: bool) -> bool:
 
 
 def _validate(shell: Shell, held_out: DecodedImages, record: _Recorder) -> None:
-    psnr = validation_psnr(shell.averaged, held_out, shell.accelerator.device)
-    record.tell({"event": "validate", "step": shell.step, f"psnr_{VALIDATION_PROTOCOL}": psnr})
+    device = shell.accelerator.device
+    psnr = validation_psnr(shell.averaged, held_out, device)
+    event = {"event": "validate", "step": shell.step, f"psnr_{VALIDATION_PROTOCOL}": psnr}
+    if shell.qat is not None:
+        teacher = shell.qat.teacher.module
+        event["psnr_to_float"] = psnr_to_float(shell.averaged, teacher, held_out, device)
+    record.tell(event)
+    if shell.qat is not None:
+        check_progress(psnr, shell.best_psnr, shell.step)
     if psnr > shell.best_psnr:
         shell.best_psnr, shell.best_step = psnr, shell.step
         record.save_weights("best.safetensors")
@@ -202,13 +226,20 @@ def _step(config: TrainConfig, shell: Shell, lr: Tensor, hr: Tensor) -> Tensor:
     with torch.autocast(device.type, shell.precision, enabled=shell.precision is not None):
         sr = shell.trained(lr)
     loss = criterion(sr.float(), hr)
+    if shell.qat is not None:
+        loss = loss + config.teacher_weight * teacher_loss(shell.qat.teacher.module, lr, sr)
     shell.optimizer.zero_grad()
     shell.accelerator.backward(loss)
     if config.grad_clip:
         shell.accelerator.clip_grad_norm_(shell.network.parameters(), config.grad_clip)
+    network, averaged = shell.network, shell.averaged
+    if isinstance(network, QatNetwork):
+        hold_scales(config, network, shell.step)
     shell.optimizer.step()
     decay = ema_decay_at(shell.step, config.ema_decay)
-    update_ema(shell.averaged.parameters(), shell.network.parameters(), decay)
+    update_ema(averaged.parameters(), network.parameters(), decay)
+    if isinstance(network, QatNetwork) and isinstance(averaged, QatNetwork):
+        settle_scales(config, network, averaged, shell.step)
     return loss.detach()
 
 

@@ -10,6 +10,7 @@ from edgesr.train.config import TrainConfig
 from edgesr.train.folder import check_resumable, new_folder
 from edgesr.train.loop import Listener, TrainResult, train
 from edgesr.train.processes import processes
+from edgesr.train.qat import QatStart, check_qat, load_start
 from edgesr.train.sources import TrainingImages, data_digest, training_images, write_manifest
 from edgesr.train.state import load_state
 
@@ -25,6 +26,7 @@ class Run:
         folder: where everything is written.
         images: decoded images.
         resume: go on from the state in ``folder``.
+        qat: where quantization-aware training starts; None in float training.
         is_main: whether this process writes files and messages.
     """
 
@@ -32,6 +34,7 @@ class Run:
     folder: Path
     images: TrainingImages
     resume: bool
+    qat: QatStart | None = None
     is_main: bool = True
 
 
@@ -45,10 +48,11 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
 
     Raises:
         ConfigError: unknown network or scale, a run of that name exists, or a resumed run would
-            become another one.
+            become another one, or settings that do not go together.
         DataError: images are missing, damaged or too small, or there is nothing to resume.
     """
     build_model(config.model, config.scale)
+    check_qat(config)
     if resume is not None:
         check_resumable(config, resume)
         load_state(resume)
@@ -56,9 +60,15 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
     with state.main_process_first():  # the others map the cache that it made
         images = training_images(config)
     PatchSampler(images=images.train, patch_size=config.patch_size, batch_size=1, seed=config.seed)
+    qat = load_start(config, images.train)
     if resume is not None:
         return Run(
-            config=config, folder=resume, images=images, resume=True, is_main=state.is_main_process
+            config=config,
+            folder=resume,
+            images=images,
+            resume=True,
+            qat=qat,
+            is_main=state.is_main_process,
         )
     folder = Path()
     if state.is_main_process and not dry_run:
@@ -66,7 +76,12 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
         write_manifest(folder, images)
     state.wait_for_everyone()
     return Run(
-        config=config, folder=folder, images=images, resume=False, is_main=state.is_main_process
+        config=config,
+        folder=folder,
+        images=images,
+        resume=False,
+        qat=qat,
+        is_main=state.is_main_process,
     )
 
 
@@ -85,5 +100,6 @@ def go(run: Run, *, listen: Listener = lambda _event: None) -> TrainResult:
         held_out=run.images.held_out,
         metadata=metadata,
         state=load_state(run.folder) if run.resume else None,
+        qat=run.qat,
         listen=listen,
     )

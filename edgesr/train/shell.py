@@ -14,9 +14,11 @@ from edgesr.data.cache import DecodedImages
 from edgesr.data.patches import PatchSampler
 from edgesr.errors import ConfigError
 from edgesr.models import build_model
+from edgesr.quant.qat import QatNetwork
 from edgesr.train.config import TrainConfig
 from edgesr.train.precision import autocast_precision
 from edgesr.train.processes import accelerator as join
+from edgesr.train.qat import QatStart
 from edgesr.train.state import TrainingState
 
 
@@ -32,6 +34,7 @@ class Shell:
         optimizer: Adam.
         sampler: draws this process's patches.
         precision: autocast type; None for float32.
+        qat: what quantization-aware training starts from; None in float training.
         step: optimizer steps done.
         best_psnr: best validation PSNR in dB.
         best_step: the step that reached it.
@@ -44,6 +47,7 @@ class Shell:
     optimizer: torch.optim.Optimizer
     sampler: PatchSampler
     precision: torch.dtype | None
+    qat: QatStart | None = None
     step: int = 0
     best_psnr: float = -math.inf
     best_step: int = 0
@@ -65,7 +69,12 @@ class Shell:
         )
 
 
-def start(config: TrainConfig, images: DecodedImages, state: TrainingState | None) -> Shell:
+def start(
+    config: TrainConfig,
+    images: DecodedImages,
+    state: TrainingState | None,
+    qat: QatStart | None = None,
+) -> Shell:
     """Build a run's network and optimizer, fresh or from ``state``.
 
     Raises:
@@ -78,11 +87,10 @@ def start(config: TrainConfig, images: DecodedImages, state: TrainingState | Non
             f"{accelerator.num_processes} processes"
         )
     set_seed(config.seed)
-    network = build_model(config.model, config.scale)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = build_model(config.model, config.scale).eval()
+    network = _network(config, qat)
+    averaged = _network(config, qat).eval()
     averaged.load_state_dict(network.state_dict())
-    optimizer = torch.optim.Adam(_groups(network, config.bias_rate_factor), lr=config.learning_rate)
+    optimizer = torch.optim.Adam(_groups(network, config), lr=config.learning_rate)
     shell = Shell(
         accelerator=accelerator,
         network=network,
@@ -97,8 +105,12 @@ def start(config: TrainConfig, images: DecodedImages, state: TrainingState | Non
             rank=accelerator.process_index,
             sampling=config.sampling,
         ),
-        precision=autocast_precision(config.precision, accelerator.device),
+        precision=None if qat else autocast_precision(config.precision, accelerator.device),
+        qat=qat,
     )
+    if qat is not None:
+        qat.teacher.module.to(accelerator.device)
+        torch.backends.cudnn.allow_tf32 = False  # sums of whole numbers must stay exact
     if state is not None:
         network.load_state_dict(state.weights)
         averaged.load_state_dict(state.averages)
@@ -110,7 +122,22 @@ def start(config: TrainConfig, images: DecodedImages, state: TrainingState | Non
     return shell
 
 
-def _groups(network: nn.Module, bias_rate_factor: float) -> list[dict[str, Any]]:
+def _network(config: TrainConfig, qat: QatStart | None) -> nn.Module:
+    if qat is not None:
+        return QatNetwork(qat.quantized, weight_scales=config.weight_scales)
+    network = build_model(config.model, config.scale)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def _groups(network: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    factors = {"biases": config.bias_rate_factor, "scales": config.scale_rate_factor}
+    if isinstance(network, QatNetwork):
+        found = network.groups_of_parameters()
+        return [{"params": some, "factor": factors.get(k, 1.0)} for k, some in found.items()]
     biases = [p for name, p in network.named_parameters() if name.endswith("bias")]
     others = [p for name, p in network.named_parameters() if not name.endswith("bias")]
-    return [{"params": others, "factor": 1.0}, {"params": biases, "factor": bias_rate_factor}]
+    return [
+        {"params": others, "factor": 1.0},
+        {"params": biases, "factor": config.bias_rate_factor},
+    ]

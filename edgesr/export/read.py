@@ -1,0 +1,268 @@
+"""Read an int8 .tflite file back into the quantized graph that it holds: ``write_int8`` undone.
+
+Files of other writers are read too where they hold nothing but operations that are simulated.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+
+from edgesr.errors import CheckpointError, GraphError
+from edgesr.export.read_ops import OpFacts, read_op
+from edgesr.export.tflite import PLACEHOLDER_SIZE, Io
+from edgesr.graph.graph import Graph, TensorSpec
+from edgesr.graph.ops import Op
+from edgesr.graph.shapes import infer_shapes
+from edgesr.quant.scheme import CODE_MIN, QParams, QuantizedGraph, QuantizedWeight
+
+_DAMAGED = (
+    struct.error,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
+_OPERATORS: Mapping[int, str] = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()
+}
+_TYPES: Mapping[int, str] = {
+    code: name for name, code in vars(schema.TensorType).items() if name.isupper()
+}
+_DTYPES: Mapping[str, npt.DTypeLike] = {"INT8": np.int8, "INT32": np.int32}
+_IO: Mapping[str, Io] = {"INT8": "int8", "UINT8": "uint8", "FLOAT32": "float32"}
+_RANK = 4
+_FREE = -1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadModel:
+    """What an int8 file holds.
+
+    Attributes:
+        quantized: the network between the file's ends.
+        io: dtype of input and output.
+        shape: height and width of the only input size, or None for every size.
+        metadata: text entries by key.
+    """
+
+    quantized: QuantizedGraph
+    io: Io
+    shape: tuple[int, int] | None
+    metadata: Mapping[str, str]
+
+
+def read_model(model: Path | bytes) -> ReadModel:
+    """Read a file.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, no .tflite, or holds something that has no
+            integer simulation.
+    """
+    name = "<bytes>" if isinstance(model, bytes) else str(model)
+    try:
+        content = model if isinstance(model, bytes) else model.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"{name}: cannot be read ({error.strerror}); check the path"
+        ) from error
+    if len(content) < 2 * len(b"TFL3") or content[4:8] != b"TFL3":
+        raise CheckpointError(f"{name}: no TFL3 mark, want a .tflite file")
+    try:
+        packed = schema.ModelT.InitFromPackedBuf(content)
+        return _Reader(file=name, model=packed, size=len(content)).read()
+    except GraphError as error:
+        raise CheckpointError(f"{name}: {error}") from error
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(
+            f"{name}: {len(content)} bytes are damaged or truncated ({reason}); copy it again"
+        ) from error
+
+
+@dataclass(kw_only=True)
+class _Reader:
+    """One file while it is read."""
+
+    file: str
+    model: Any
+    size: int
+    names: dict[int, str] = field(default_factory=dict)
+    grids: dict[str, QParams] = field(default_factory=dict)
+    weights: dict[str, QuantizedWeight] = field(default_factory=dict)
+
+    def read(self) -> ReadModel:
+        graph = self._graph()
+        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+            raise self._refused("has not one input and one output")
+        first, last = int(graph.inputs[0]), int(graph.outputs[0])
+        operators = list(graph.operators)
+        io = _IO.get(self._type(first))
+        if io is None or self._type(last) != self._type(first):
+            raise self._refused(
+                f"input is {self._type(first)} and output {self._type(last)}, "
+                "want both INT8, UINT8 or FLOAT32"
+            )
+        inner = first, last
+        if io != "int8":
+            inner, operators = self._peeled(operators, first, last, io)
+        labels = dict(zip(inner, (first, last), strict=True))
+        self._name_tensors(labels)
+        source = self.activation(inner[0])
+        ops = tuple(self._op(number, one) for number, one in enumerate(operators))
+        shape = self._shape(first)
+        channels = int(self.tensor(first).shape[3])
+        read = Graph(
+            name=_text(graph.name),
+            inputs=(TensorSpec(name=source, channels=channels),),
+            outputs=(self.names[inner[1]],),
+            ops=ops,
+        )
+        infer_shapes(read, *(shape or PLACEHOLDER_SIZE))
+        quantized = QuantizedGraph(graph=read, qparams=self.grids, weights=self.weights)
+        return ReadModel(quantized=quantized, io=io, shape=shape, metadata=self._metadata())
+
+    def tensor(self, number: int) -> Any:
+        """Return the tensor ``number``; negative numbers are missing optional inputs."""
+        if number < 0:
+            raise self._refused("an operator lacks an input that is needed, such as a bias")
+        return self.model.subgraphs[0].tensors[number]
+
+    def activation(self, number: int) -> str:
+        """Return the name of a tensor that is computed, after taking its grid."""
+        name = self.names[number]
+        if self._type(number) != "INT8":
+            raise self._refused(
+                f"tensor {name!r} is {self._type(number)}, want INT8; this is no full-integer file"
+            )
+        if name not in self.grids:
+            scales, zeros = self.grid(number)
+            if len(scales) != 1:
+                raise self._refused(f"tensor {name!r} has {len(scales)} scales, want 1")
+            try:
+                self.grids[name] = QParams(scale=scales[0], zero_point=int(zeros[0]))
+            except GraphError as error:
+                raise self._refused(f"tensor {name!r}: {error}") from error
+        return name
+
+    def grid(self, number: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Return scales and zero points of a tensor."""
+        quantization = self.tensor(number).quantization
+        if quantization is None or quantization.scale is None or not len(quantization.scale):
+            raise self._refused(f"tensor {self.label(number)!r} has no scale")
+        scales = np.asarray(quantization.scale, np.float32)
+        zeros = quantization.zeroPoint
+        points = np.zeros(len(scales), np.int64) if zeros is None else np.asarray(zeros, np.int64)
+        if len(points) != len(scales):
+            raise self._refused(f"tensor {self.label(number)!r} lacks zero points")
+        return scales, points
+
+    def constant(self, number: int, dtype: str) -> npt.NDArray[Any]:
+        """Return the content of a constant.
+
+        Raises:
+            CheckpointError: it has another dtype, no content or too little.
+        """
+        tensor = self.tensor(number)
+        if self._type(number) != dtype:
+            raise self._refused(f"{self.label(number)!r} is {self._type(number)}, want {dtype}")
+        data = self.model.buffers[tensor.buffer].data
+        shape = tuple(int(size) for size in tensor.shape)
+        if data is None or not len(data):
+            raise self._refused(f"{self.label(number)!r} is no constant")
+        values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), _DTYPES[dtype])
+        return values.reshape(shape).copy()
+
+    def label(self, number: int) -> str:
+        """Return a tensor's name as the file has it."""
+        return _text(self.tensor(number).name)
+
+    def _refused(self, reason: str) -> CheckpointError:
+        return CheckpointError(f"{self.file}: {reason}; want an int8 file as edgesr writes it")
+
+    def _graph(self) -> Any:
+        if len(self.model.subgraphs or ()) != 1:
+            raise self._refused(f"{len(self.model.subgraphs or ())} subgraphs, want 1")
+        for tensor in self.model.subgraphs[0].tensors:
+            if tensor.shape is not None and np.asarray(tensor.shape).size > _RANK:
+                raise self._refused(f"tensor {_text(tensor.name)!r} has more than {_RANK} axes")
+        return self.model.subgraphs[0]
+
+    def _type(self, number: int) -> str:
+        return _TYPES.get(self.tensor(number).type, "of unknown type")
+
+    def _peeled(
+        self, operators: list[Any], first: int, last: int, io: Io
+    ) -> tuple[tuple[int, int], list[Any]]:
+        """Return the int8 tensors behind the ends of the file and the operators between them."""
+        ending = "QUANTIZE" if io == "uint8" else "DEQUANTIZE"
+        codes = [self._code(one) for one in (operators[0], operators[-1])]
+        begin, end = operators[0], operators[-1]
+        if codes != ["QUANTIZE", ending] or begin.inputs[0] != first or end.outputs[0] != last:
+            raise self._refused(f"{io} input and output without QUANTIZE and {ending} at the ends")
+        inner = int(begin.outputs[0]), int(end.inputs[0])
+        if io == "uint8":
+            for outside, inside in zip((first, last), inner, strict=True):
+                (scale, zero), (other, point) = self.grid(outside), self.grid(inside)
+                if scale[0] != other[0] or zero[0] + CODE_MIN != point[0]:
+                    raise self._refused("the QUANTIZE at an end changes the grid")
+        return inner, operators[1:-1]
+
+    def _name_tensors(self, labels: Mapping[int, int]) -> None:
+        used: set[str] = set()
+        for number in range(len(self.model.subgraphs[0].tensors)):
+            name = self.label(labels.get(number, number))
+            while name in used:
+                name += f"#{number}"
+            outside = number in labels.values() and number not in labels
+            used |= set() if outside else {name}
+            self.names[number] = name
+
+    def _op(self, number: int, operator: Any) -> Op:
+        code = self._code(operator)
+        facts = OpFacts(
+            code=code,
+            where=f"operator {number} ({code})",
+            inputs=[int(one) for one in operator.inputs],
+            output=int(operator.outputs[0]),
+            options=operator.builtinOptions,
+        )
+        op, weight = read_op(self, facts)
+        if weight is not None:
+            self.weights[op.name] = weight
+        return op
+
+    def _code(self, operator: Any) -> str:
+        entry = self.model.operatorCodes[operator.opcodeIndex]
+        return _OPERATORS.get(max(entry.builtinCode, entry.deprecatedBuiltinCode), "CUSTOM")
+
+    def _shape(self, number: int) -> tuple[int, int] | None:
+        tensor = self.tensor(number)
+        if len(tensor.shape) != _RANK:
+            raise self._refused(f"the input has {len(tensor.shape)} axes, want (1, h, w, c)")
+        signature = tensor.shapeSignature
+        if signature is not None and len(signature) == _RANK and signature[1] == _FREE:
+            return None
+        return int(tensor.shape[1]), int(tensor.shape[2])
+
+    def _metadata(self) -> dict[str, str]:
+        entries: dict[str, str] = {}
+        for entry in self.model.metadata or ():
+            name = _text(entry.name)
+            if name.startswith("edgesr"):
+                data = np.asarray(self.model.buffers[entry.buffer].data, np.uint8)
+                entries[name] = data.tobytes().decode()
+        return entries
+
+
+def _text(name: bytes | str | None) -> str:
+    if isinstance(name, bytes):
+        return name.decode()
+    return name or ""

@@ -1,0 +1,157 @@
+"""Quantization-aware training: where it starts, what it adds to a step, when it has diverged."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgesr.data.cache import DecodedImages
+from edgesr.errors import ConfigError, DataError, GraphError
+from edgesr.export.calibration import crops_of
+from edgesr.export.trained import float_graph, save_quantized
+from edgesr.files import sha256_file
+from edgesr.models.checkpoint import LoadedModel, load_model
+from edgesr.quant.ptq import quantize_graph
+from edgesr.quant.qat import QatNetwork
+from edgesr.quant.scheme import QuantizedGraph
+from edgesr.train.batches import to_float
+from edgesr.train.config import TrainConfig
+
+MAX_FALL = 1.0
+"""Fall of the validation PSNR below its best, in dB, that counts as divergence."""
+
+_FREE_SHARE = 0.8
+_PEAK = 255.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QatStart:
+    """What quantization-aware training starts from.
+
+    Attributes:
+        teacher: the float network, in evaluation mode.
+        quantized: its post-training quantization.
+        sha256: of the teacher's file.
+    """
+
+    teacher: LoadedModel
+    quantized: QuantizedGraph
+    sha256: str
+
+
+def check_qat(config: TrainConfig) -> None:
+    """Refuse settings that quantization-aware training cannot have.
+
+    Raises:
+        ConfigError: names the keys.
+    """
+    if not config.qat:
+        if config.start_from is not None:
+            raise ConfigError(f"start_from = {config.start_from}: is for qat = true; add --qat")
+        return
+    if config.start_from is None:
+        raise ConfigError(
+            "qat = true: starts from a trained float network; name it with --from RUN"
+        )
+    if config.precision == "bf16" or config.compile:
+        key = "compile = true" if config.compile else "precision = bf16"
+        raise ConfigError(f"{key}: qat computes whole numbers in float32; drop it")
+
+
+def load_start(config: TrainConfig, images: DecodedImages) -> QatStart | None:
+    """Load the float network of ``config`` and quantize it on crops of ``images``.
+
+    Returns None for a run that is not quantization-aware.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, of another network or scale.
+        GraphError: the network holds something without int8 form.
+    """
+    if not config.qat or config.start_from is None:
+        return None
+    start_from = Path(config.start_from)
+    teacher = load_model(start_from, model=config.model, scale=config.scale)
+    graph = float_graph(teacher.module, config.model)
+    result = quantize_graph(graph, crops_of(images.lr, seed=config.seed))
+    return QatStart(teacher=teacher, quantized=result.quantized, sha256=sha256_file(teacher.path))
+
+
+def freeze_step(config: TrainConfig) -> int:
+    """Return the step (from 0) from which on scales stay as they are: the last fifth."""
+    return int(_FREE_SHARE * config.steps)
+
+
+def hold_scales(config: TrainConfig, network: QatNetwork, step: int) -> None:
+    """Drop the gradients of all scales once they are frozen."""
+    if step >= freeze_step(config):
+        for parameter in network.scale_parameters():
+            parameter.grad = None
+
+
+def settle_scales(
+    config: TrainConfig, network: QatNetwork, averaged: QatNetwork, step: int
+) -> None:
+    """Update the scales that are not learned, and freeze all of them at their averages.
+
+    Call it at the end of ``step`` (from 0).
+    """
+    if step < freeze_step(config):
+        network.follow_maxima()
+    if step + 1 == freeze_step(config):
+        network.take_scales(averaged)
+
+
+@torch.no_grad()
+def psnr_to_float(
+    network: nn.Module, teacher: nn.Module, images: DecodedImages, device: torch.device
+) -> float:
+    """Return the mean PSNR in dB between ``network`` and the unrounded ``teacher``."""
+    found = []
+    for lr in images.lr:
+        batch = to_float(torch.from_numpy(np.array(lr))[None], device)
+        error = (network(batch) - teacher(batch)).square().mean(dtype=torch.float64)
+        found.append(float(10 * torch.log10(_PEAK**2 / error.clamp(min=1e-12))))
+    return float(np.mean(found))
+
+
+def check_progress(psnr: float, best: float, step: int) -> None:
+    """Stop a run whose validation PSNR has fallen far below its best.
+
+    Codes saturate, so the loss of a quantized network stays finite when it diverges.
+
+    Raises:
+        DataError: it has.
+    """
+    if not psnr > best - MAX_FALL:
+        raise DataError(
+            f"training diverged: validation PSNR is {psnr:.2f} dB at step {step} after "
+            f"{best:.2f}; the last good checkpoint is kept, start again with a lower "
+            "--learning-rate or --scale-rate-factor"
+        )
+
+
+def save_integers(
+    path: Path, network: QatNetwork, start: QatStart, metadata: dict[str, str]
+) -> None:
+    """Write integers and grids of ``network`` with the float network to ``path``.
+
+    Raises:
+        DataError: a scale or weight is NaN or infinite; ``path`` stays as it was.
+    """
+    try:
+        quantized = network.to_quantized()
+    except GraphError as error:
+        raise DataError(
+            f"training diverged: {error}; the last good checkpoint is kept, start again with a "
+            "lower --learning-rate or with --grad-clip"
+        ) from error
+    save_quantized(path, quantized, start.teacher, {**metadata, "start_sha256": start.sha256})
+
+
+def teacher_loss(teacher: nn.Module, lr: Tensor, sr: Tensor) -> Tensor:
+    """Return the mean absolute difference to the float network, in grey levels."""
+    with torch.no_grad():
+        wanted = teacher(lr)
+    return nn.functional.l1_loss(sr, wanted)
