@@ -1,12 +1,12 @@
 """``edgesr export``: a checkpoint becomes a .tflite file that was verified by running it."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from edgesr.cli.shapes import parse_shape
 from edgesr.errors import GateError, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def export(  # noqa: PLR0913 - one parameter a flag
         json: print the report as JSON instead of a table.
     """
     precision = _precision(int8=int8, float32=float32, io=io, challenge=challenge)
-    size = None if shape is None else _size(shape)
+    size = None if shape is None else parse_shape(shape)
     _check_output(output, challenge=challenge)
 
     from edgesr.cli.console import out, say
@@ -108,13 +108,6 @@ def _precision(
     if float32 and (io != "int8" or challenge):
         raise UsageError("--io and --challenge are for int8 files; drop --float32")
     return "float32" if float32 else "int8"
-
-
-def _size(shape: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", shape)
-    if match is None:
-        raise UsageError(f"--shape {shape!r}: want HEIGHTxWIDTH such as 360x640")
-    return int(match[1]), int(match[2])
 
 
 def _check_output(output: Path, *, challenge: bool) -> None:
