@@ -12,7 +12,7 @@ from edgesr.errors import ConfigError, DataError, GraphError
 from edgesr.export.calibration import crops_of
 from edgesr.export.trained import float_graph, save_quantized
 from edgesr.files import sha256_file
-from edgesr.models.checkpoint import LoadedModel, load_model
+from edgesr.models.checkpoint import LoadedModel, load_model, weights_file
 from edgesr.quant.ptq import quantize_graph
 from edgesr.quant.qat import QatNetwork
 from edgesr.quant.scheme import QuantizedGraph
@@ -46,6 +46,7 @@ def check_qat(config: TrainConfig) -> None:
 
     Raises:
         ConfigError: names the keys.
+        CheckpointError: there is nothing to start from.
     """
     if not config.qat:
         if config.start_from is not None:
@@ -58,6 +59,7 @@ def check_qat(config: TrainConfig) -> None:
     if config.precision == "bf16" or config.compile:
         key = "compile = true" if config.compile else "precision = bf16"
         raise ConfigError(f"{key}: qat computes whole numbers in float32; drop it")
+    weights_file(Path(config.start_from))
 
 
 def load_start(config: TrainConfig, images: DecodedImages) -> QatStart | None:

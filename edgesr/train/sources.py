@@ -13,6 +13,8 @@ from edgesr.files import write_json
 from edgesr.train.config import TrainConfig
 
 DATA_FILE = "data.json"
+_DEMO_SHARE = 4
+"""One in so many of the demo photographs is held out at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,10 @@ def training_images(
         train, held_out = dataset.pairs, find_dataset(config.val_data, config.scale).pairs
         held_out = held_out[: config.val_images]
     else:
-        train, held_out = hold_out(dataset.pairs, config.val_images)
+        count = config.val_images
+        if config.data is None:  # the demo set is too small for the default
+            count = min(count, len(dataset.pairs) // _DEMO_SHARE)
+        train, held_out = hold_out(dataset.pairs, count)
     return TrainingImages(
         description=dataset.describe(),
         is_demo=config.data is None,

@@ -223,3 +223,21 @@ def test_two_processes_make_one_run_speak_once_and_stop_together(
     steps = [event["step"] for event in lines]
     assert steps == list(range(1, len(steps) + 1))
     assert load_model(made / "last.safetensors").metadata["step"] == str(steps[-1])
+
+
+@pytest.mark.parametrize("scale", ["2", "3", "4"])
+def test_without_data_the_default_settings_fit_the_demo_photographs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], scale: str
+) -> None:
+    pytest.importorskip("skimage", reason="the demo photographs come with scikit-image")
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "--scale", scale, "--dry-run"]) == 0
+    assert "training on 6 images, 2 held out" in capsys.readouterr().err
+
+
+def test_qat_from_a_run_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "--qat", "--from", "nothing"]) == 3
+    assert "nothing: no such checkpoint" in capsys.readouterr().err
