@@ -8,6 +8,7 @@ from cyclopts.validators import Number
 
 from edgesr.cli.shapes import parse_shape
 from edgesr.errors import GateError, UsageError
+from edgesr.export.challenge import CHALLENGE_FILES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -113,11 +114,7 @@ def _precision(
 def _check_output(output: Path, *, challenge: bool) -> None:
     if output.suffix != ".tflite":
         raise UsageError(f"{output}: want a file name that ends in .tflite")
-    if challenge and output.name in {
-        "model.tflite",
-        "model_none.tflite",
-        "model_none_float.tflite",
-    }:
+    if challenge and output.name in CHALLENGE_FILES:
         raise UsageError(
             f"{output.name}: --challenge writes a file of that name; choose another output"
         )

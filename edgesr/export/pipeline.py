@@ -20,6 +20,7 @@ from edgesr.export.calibration import (
     choose_images,
     held_out_pair,
 )
+from edgesr.export.challenge import CHALLENGE_FILES
 from edgesr.export.report import file_metadata, report
 from edgesr.export.tflite import Io, write_float32, write_int8
 from edgesr.export.verify import (
@@ -41,13 +42,6 @@ from edgesr.quant.scheme import QuantizedGraph
 
 MAX_DROP = 0.1
 """Largest loss of PSNR against the float network that is accepted, in dB."""
-
-CHALLENGE_FILES: dict[str, tuple[Io, tuple[int, int] | None]] = {
-    "model.tflite": ("uint8", (360, 640)),
-    "model_none.tflite": ("uint8", None),
-    "model_none_float.tflite": ("float32", None),
-}
-"""The files that the Mobile AI challenge asks for: name, I/O and fixed input size."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from torch import nn
 
 from edgesr.errors import CheckpointError, DatasetError, GateError, OutputError
 from edgesr.export.calibration import calibration_set, choose_images
+from edgesr.export.challenge import CHALLENGE_FILES
 from edgesr.export.pipeline import (
-    CHALLENGE_FILES,
     ExportRequest,
     export_model,
     write_challenge_files,
