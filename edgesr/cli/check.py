@@ -147,7 +147,7 @@ def _dataset(model: Path, data: Path, lr: Path | None) -> "Dataset":
     from edgesr.upscalers import load_upscaler
 
     scale = load_upscaler(model, threads=1).scale
-    if str(data) == _DEMO and not data.exists():
+    if str(data) == _DEMO:  # always, or a folder left by `edgesr demo` would change the gate
         from edgesr.data.demo import demo_dataset
 
         return demo_dataset(scale)

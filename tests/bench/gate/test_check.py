@@ -116,6 +116,12 @@ def test_the_shipped_network_passes_its_own_gate(capsys: pytest.CaptureFixture[s
     assert {"max_drop_db", "exact"} <= {one["name"] for one in checks}
 
 
+def test_an_empty_folder_named_demo_does_not_stand_in_for_the_photographs(workplace: Path) -> None:
+    pytest.importorskip("skimage", reason="needs the demo extra")
+    (workplace / "demo").mkdir()
+    assert run(["check", "--data", "demo", "--limit", "2", "--json"]) == 0
+
+
 def test_a_stored_baseline_is_written_compared_and_guarded(
     workplace: Path, capsys: pytest.CaptureFixture[str], save_photo: Callable[..., Path]
 ) -> None:
