@@ -27,7 +27,7 @@ Function = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
 def saturate(steps: Tensor, target: QParams, activation: str = "none") -> Tensor:
     """Add the zero point and clip to int8 and to a fused ``relu`` or ``relu6``."""
-    low, high = CODE_MIN - target.zero_point, CODE_MAX - target.zero_point
+    low, high = target.code_min - target.zero_point, target.code_max - target.zero_point
     if activation != "none":
         low = max(low, 0)
     if activation == "relu6":

@@ -58,7 +58,7 @@ def fit_layers(
     floats[spec.name] = batch.inputs.permute(0, 3, 1, 2).float()
     grid = quantized.qparams[spec.name]
     steps = (floats[spec.name] / float(grid.scale)).round() + grid.zero_point
-    codes[spec.name] = steps.clamp(-128, 127)
+    codes[spec.name] = steps.clamp(grid.code_min, grid.code_max)
     for op in quantized.graph.ops:
         if isinstance(op, (Conv2D, DepthwiseConv2D)) and op.name in chosen:
             if isinstance(op, Conv2D) and not is_selection(op):
@@ -74,7 +74,7 @@ def fit_layers(
 def _rounded(op: Conv2D, quantized: QuantizedGraph, codes: Tensor) -> QuantizedGraph:
     weight = quantized.weights[op.name]
     inputs = codes - quantized.qparams[op.inputs[0]].zero_point
-    values = rounded_weights(op, weight.scales, inputs)
+    values = rounded_weights(op, weight.scales, inputs, bits=weight.bits)
     return replace(
         quantized, weights={**quantized.weights, op.name: replace(weight, values=values)}
     )

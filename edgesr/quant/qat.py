@@ -30,7 +30,7 @@ from edgesr.quant import xnnpack
 from edgesr.quant.fake_quant import lsq_factor, requantize, scale_gradient, to_steps
 from edgesr.quant.grids import shared_grids
 from edgesr.quant.qat_layer import QatLayer, WeightScales
-from edgesr.quant.scheme import CODE_MAX, CODE_MIN, QParams, QuantizedGraph, QuantizedWeight
+from edgesr.quant.scheme import QParams, QuantizedGraph, QuantizedWeight
 
 
 class QatNetwork(nn.Module):
@@ -125,7 +125,7 @@ class QatNetwork(nn.Module):
         """
         scales = _Scales(self, 1)
         qparams = {
-            name: QParams(scale=np.float32(scales[name].item()), zero_point=grid.zero_point)
+            name: replace(grid, scale=np.float32(scales[name].item()))
             for name, grid in self.quantized.qparams.items()
         }
         ops: list[Op] = []
@@ -141,6 +141,7 @@ class QatNetwork(nn.Module):
                 values=values.to(torch.int8).cpu().numpy(),
                 scales=steps.cpu().numpy().copy(),
                 bias=bias.to(torch.int32).cpu().numpy(),
+                bits=self.quantized.weights[op.name].bits,
             )
             floats = {key: getattr(layer, key).cpu().numpy().copy() for key in ("weight", "bias")}
             ops.append(replace(op, **floats))
@@ -205,8 +206,9 @@ class QatNetwork(nn.Module):
     def _bounds(
         self, name: str, activation: Activation = "none", scale: Tensor | None = None
     ) -> tuple[float, float]:
-        zero_point = self.quantized.qparams[name].zero_point
-        low, high = float(CODE_MIN - zero_point), float(CODE_MAX - zero_point)
+        grid = self.quantized.qparams[name]
+        low = float(grid.code_min - grid.zero_point)
+        high = float(grid.code_max - grid.zero_point)
         if activation != "none":
             low = max(low, 0.0)
         if activation == "relu6" and scale is not None:
@@ -235,7 +237,8 @@ class _Scales:
         if group not in self._made:
             scale = network.starts[group] * network.gains[group].exp()
             if network.learned[group]:
-                largest = CODE_MAX - network.quantized.qparams[tensor].zero_point
+                grid = network.quantized.qparams[tensor]
+                largest = grid.code_max - grid.zero_point
                 scale = scale_gradient(scale, lsq_factor(count, largest))
             self._made[group] = scale
         return self._made[group]

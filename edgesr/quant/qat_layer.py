@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from edgesr.errors import GraphError
 from edgesr.graph.ops import WeightedOp, is_selection
 from edgesr.quant.fake_quant import lsq_factor, scale_gradient, to_steps
-from edgesr.quant.scheme import WEIGHT_MAX, QuantizedWeight
+from edgesr.quant.scheme import QuantizedWeight, weight_max
 from edgesr.quant.weights import channel_axis
 
 WeightScales = Literal["lsq", "max"]
@@ -48,6 +48,7 @@ class QatLayer(nn.Module):
                 "the float network again"
             )
         self.axis = channel_axis(op)
+        self.largest = weight_max(start.bits)
         self.fixed = is_selection(op)
         self.learns_scales = weight_scales == "lsq" and not self.fixed
         self.shape = tuple(-1 if axis == self.axis else 1 for axis in range(op.weight.ndim))
@@ -73,7 +74,7 @@ class QatLayer(nn.Module):
         scales = self.start * self.gain.exp()
         if not self.learns_scales:
             return scales
-        return scale_gradient(scales, lsq_factor(self.weight.numel() // len(scales), WEIGHT_MAX))
+        return scale_gradient(scales, lsq_factor(self.weight.numel() // len(scales), self.largest))
 
     def integers(self, source_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return weight, bias and scales as they will be in the file, with gradients.
@@ -87,13 +88,13 @@ class QatLayer(nn.Module):
         scales = self.scales()
         steps = self.weight / scales.view(self.shape)
         bias = to_steps(self.bias / (source_scale * scales), low=-(2.0**31), high=2.0**31 - 2**7)
-        return to_steps(steps, low=-WEIGHT_MAX, high=WEIGHT_MAX), bias, scales
+        return to_steps(steps, low=-self.largest, high=self.largest), bias, scales
 
     @torch.no_grad()
     def follow_maximum(self) -> None:
         """Set the scales to ``max|w| / 127``; a channel without weights keeps what it has."""
         others = [axis for axis in range(self.weight.ndim) if axis != self.axis]
-        wanted = self.weight.abs().amax(dim=others) / WEIGHT_MAX
+        wanted = self.weight.abs().amax(dim=others) / self.largest
         gain = (wanted / self.start).log()
         self.gain.copy_(torch.where(gain > _SMALLEST_GAIN, gain, self.gain))
 

@@ -28,7 +28,7 @@ from edgesr.graph.ops import (
     WeightedOp,
 )
 from edgesr.quant import builtin, xnnpack
-from edgesr.quant.scheme import CODE_MAX, CODE_MIN, QParams, QuantizedGraph, QuantizedWeight
+from edgesr.quant.scheme import QParams, QuantizedGraph, QuantizedWeight
 from edgesr.quant.weights import channel_axis
 
 FLOAT32_EXACT = 2**24
@@ -145,7 +145,7 @@ def accumulate(op: WeightedOp, weight: QuantizedWeight, codes: Tensor, source: Q
     Float32 holds them while the worst case stays below 2**24; beyond that float64 is used.
     """
     axes = tuple(axis for axis in range(weight.values.ndim) if axis != channel_axis(op))
-    reach = max(CODE_MAX - source.zero_point, source.zero_point - CODE_MIN)
+    reach = max(source.code_max - source.zero_point, source.zero_point - source.code_min)
     worst = np.abs(weight.values.astype(np.int64)).sum(axis=axes) * reach
     worst += np.abs(weight.bias.astype(np.int64))
     dtype = torch.float32 if worst.max() < FLOAT32_EXACT else torch.float64
@@ -159,7 +159,7 @@ def accumulate(op: WeightedOp, weight: QuantizedWeight, codes: Tensor, source: Q
 
 
 def _saturate(steps: Tensor, target: QParams, activation: Activation) -> Tensor:
-    low, high = CODE_MIN - target.zero_point, CODE_MAX - target.zero_point
+    low, high = target.code_min - target.zero_point, target.code_max - target.zero_point
     if activation != "none":
         low = max(low, 0)
     if activation == "relu6":

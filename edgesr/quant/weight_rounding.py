@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from edgesr.graph.execute import same_padding
 from edgesr.graph.ops import Conv2D
-from edgesr.quant.scheme import WEIGHT_MAX
+from edgesr.quant.scheme import BITS, weight_max
 
 _DAMPING = 0.01
 _ROWS = 2**16
@@ -24,21 +24,22 @@ _SEED = 0
 
 
 def rounded_weights(
-    op: Conv2D, scales: npt.NDArray[np.float32], inputs: Tensor
+    op: Conv2D, scales: npt.NDArray[np.float32], inputs: Tensor, *, bits: int = BITS
 ) -> npt.NDArray[np.int8]:
-    """Return the int8 weight of ``op`` that leaves the least squared error in its sums.
+    """Return the integer weight of ``op`` that leaves the least squared error in its sums.
 
     Args:
         op: the layer with its float weight ``(out, kh, kw, in)``.
         scales: step per output channel.
         inputs: what the layer reads on its grid, without zero point, ``(n, c, h, w)``.
+        bits: width of the weight.
     """
     hessian = _input_power(op, inputs)
     weight = torch.from_numpy(op.weight).double().permute(0, 3, 1, 2).flatten(1)
     steps = weight / torch.from_numpy(scales).double()[:, None]
     order = hessian.diagonal().argsort(descending=True)
     codes = torch.empty_like(steps)
-    codes[:, order] = _round_in_turn(steps[:, order], hessian[order][:, order])
+    codes[:, order] = _round_in_turn(steps[:, order], hessian[order][:, order], weight_max(bits))
     height, width, channels = op.weight.shape[1:]
     shaped = codes.reshape(-1, channels, height, width).permute(0, 2, 3, 1)
     return shaped.contiguous().to(torch.int8).numpy()
@@ -59,7 +60,7 @@ def _input_power(op: Conv2D, inputs: Tensor) -> Tensor:
     return power + damping * torch.eye(len(power), dtype=torch.float64)
 
 
-def _round_in_turn(steps: Tensor, hessian: Tensor) -> Tensor:
+def _round_in_turn(steps: Tensor, hessian: Tensor, largest: int) -> Tensor:
     """Round the columns of ``steps`` from left to right. Source: arXiv 2210.17323, algorithm 1."""
     inverse = torch.linalg.cholesky(
         torch.cholesky_inverse(torch.linalg.cholesky(hessian)), upper=True
@@ -67,7 +68,7 @@ def _round_in_turn(steps: Tensor, hessian: Tensor) -> Tensor:
     left = steps.clone()
     codes = torch.empty_like(steps)
     for column in range(steps.shape[1]):
-        codes[:, column] = left[:, column].round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
+        codes[:, column] = left[:, column].round().clamp(-largest, largest)
         error = (left[:, column] - codes[:, column]) / inverse[column, column]  # eq. 2
         left[:, column + 1 :] -= error[:, None] * inverse[column, column + 1 :]  # eq. 3
     return codes
