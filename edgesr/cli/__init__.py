@@ -37,6 +37,10 @@ app.command(
 app.command("edgesr.cli.eval:eval_", name="eval", help="Measure PSNR and SSIM.")
 app.command("edgesr.cli.export:export", help="Write a verified INT8 or float TFLite file.")
 app.command("edgesr.cli.verify:verify", help="Prove that an INT8 file is what was simulated.")
+app.command(
+    "edgesr.cli.calibrate:calibrate", help="Check ranges, stability and images of an int8 network."
+)
+app.command("edgesr.cli.debug:debug", help="Find what costs quality in int8, and what helps.")
 app.command("edgesr.cli.models:models", help="List networks and shipped weights.")
 app.command("edgesr.cli.publish:publish", help="Make a run ready to ship, with a card.")
 app.command("edgesr.cli.data:data", help="List, verify and download image sets.")

@@ -23,12 +23,14 @@ from edgesr.models.checkpoint import (
 )
 from edgesr.quant.scheme import (
     GREY_LEVELS,
-    WEIGHT_MAX,
-    WI8_AI8,
+    SCHEMES,
     QParams,
     QuantizedGraph,
     QuantizedWeight,
+    Scheme,
+    weight_max,
 )
+from edgesr.quant.widths import layer_bits, tensor_bits
 
 _FLOAT = "float."
 _GRID = "grid."
@@ -92,23 +94,28 @@ def load_exportable(
     scheme = metadata.get(SCHEME_KEY)
     if scheme is None:
         return model_of_state(path, state, metadata, model=model, scale=scale), None
-    if scheme != WI8_AI8:
-        raise CheckpointError(f"{path}: is of scheme {scheme}, want {WI8_AI8}; update edgesr")
+    if scheme not in SCHEMES:
+        known = ", ".join(SCHEMES)
+        raise CheckpointError(f"{path}: is of scheme {scheme}, want one of {known}; update edgesr")
     floats = {k.removeprefix(_FLOAT): v for k, v in state.items() if k.startswith(_FLOAT)}
     teacher = model_of_state(path, floats, metadata, model=model, scale=scale)
     graph = float_graph(teacher.module, teacher.descriptor.name)
     try:
-        return teacher, _quantized(path, graph, state)
+        return teacher, _quantized(path, graph, state, SCHEMES[scheme])
     except GraphError as error:
         raise CheckpointError(f"{path}: {error}; use an earlier checkpoint") from error
 
 
-def _quantized(path: Path, graph: Graph, state: Mapping[str, Tensor]) -> QuantizedGraph:
+def _quantized(
+    path: Path, graph: Graph, state: Mapping[str, Tensor], scheme: Scheme
+) -> QuantizedGraph:
+    tensors, layers = tensor_bits(graph, scheme), layer_bits(graph, scheme)
     names = [*(spec.name for spec in graph.inputs), *(op.output for op in graph.ops)]
     qparams = {
         name: QParams(
             scale=np.float32(_tensor(path, state, f"{_GRID}{name}.scale", (1,), torch.float32)[0]),
             zero_point=int(_tensor(path, state, f"{_GRID}{name}.zero_point", (1,), torch.int32)[0]),
+            bits=tensors[name],
         )
         for name in names
     }
@@ -123,15 +130,19 @@ def _quantized(path: Path, graph: Graph, state: Mapping[str, Tensor]) -> Quantiz
             _tensor(path, state, f"{_LAYER}{op.name}.{key}", shape, dtype).numpy()
             for (key, dtype), shape in zip(_LAYER_KEYS.items(), shapes, strict=True)
         )
-        if not (np.isfinite(scales).all() and (scales > 0).all()) or values.min() < -WEIGHT_MAX:
+        largest = weight_max(layers[op.name])
+        outside = np.abs(values.astype(np.int16)).max() > largest
+        if not (np.isfinite(scales).all() and (scales > 0).all()) or outside:
             raise CheckpointError(
                 f"{path}: layer {op.name} has weight scales that are not positive and finite or "
-                "codes below -127; use an earlier checkpoint"
+                f"codes beyond {largest}; use an earlier checkpoint"
             )
         ops.append(replace(op, weight=weight, bias=bias))
-        weights[op.name] = QuantizedWeight(values=values, scales=scales, bias=integer_bias)
+        weights[op.name] = QuantizedWeight(
+            values=values, scales=scales, bias=integer_bias, bits=layers[op.name]
+        )
     graph = replace(graph, ops=tuple(ops))
-    return QuantizedGraph(graph=graph, qparams=qparams, weights=weights, scheme=WI8_AI8)
+    return QuantizedGraph(graph=graph, qparams=qparams, weights=weights, scheme=scheme.name)
 
 
 def _tensor(

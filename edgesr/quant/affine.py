@@ -8,6 +8,7 @@ from edgesr.quant.scheme import BITS, QParams, weight_max
 
 _SMALLEST_RANGE = 1e-6
 _WEAKEST_CHANNEL = 1e-4
+_SHRINKS = 1.0 - 0.01 * np.arange(71, dtype=np.float64)
 _SMALLEST_SCALE = np.finfo(np.float32).tiny
 
 
@@ -80,6 +81,34 @@ def quantize_weight(
     shape[axis] = -1
     steps = np.rint(weight.astype(np.float64) / scales.astype(np.float64).reshape(shape))
     return steps.clip(-weight_max(bits), weight_max(bits)).astype(np.int8)
+
+
+def least_error_scales(
+    weight: npt.NDArray[np.float32],
+    scales: npt.NDArray[np.float32],
+    *,
+    axis: int,
+    bits: int,
+) -> npt.NDArray[np.float32]:
+    """Return ``scales``, each shrunk to where its channel's squared rounding error is least.
+
+    With few codes the largest weight is worth clipping. Factors 1, 0.99, ... 0.3 are tried.
+
+    Args:
+        weight: float weight in TFLite's layout.
+        scales: scale per output channel that clips nothing.
+        axis: axis of the output channels.
+        bits: width of the codes.
+    """
+    rows = np.moveaxis(weight.astype(np.float64), axis, 0).reshape(len(scales), -1)
+    best, least = scales.astype(np.float64), np.full(len(scales), np.inf)
+    for factor in _SHRINKS:
+        tried = scales.astype(np.float64) * factor
+        steps = np.rint(rows / tried[:, None]).clip(-weight_max(bits), weight_max(bits))
+        errors = np.square(steps * tried[:, None] - rows).sum(axis=1)
+        best = np.where(errors < least, tried, best)
+        least = np.minimum(errors, least)
+    return best.astype(np.float32)
 
 
 def bias_scales(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -10,7 +11,9 @@ from edgesr.errors import DataError
 from edgesr.graph.execute import execute
 from edgesr.graph.graph import Graph
 from edgesr.quant.observers import OBSERVERS, Observer
-from edgesr.quant.scheme import QParams
+from edgesr.quant.scheme import BITS, QParams
+
+_EIGHT: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,13 +47,25 @@ class Calibration:
 
     def saturation(self, qparams: Mapping[str, QParams]) -> dict[str, float]:
         """Return the share of values, 0 to 1, that lie outside the grids ``qparams``, by tensor."""
-        return {name: seen.saturation(qparams[name]) for name, seen in self.observers.items()}
+        return {
+            name: seen.histogram.saturation(qparams[name]) for name, seen in self.observers.items()
+        }
 
 
 def calibrate(
-    graph: Graph, batches: Iterable[CalibrationBatch], *, observer: str = "histogram_mse"
+    graph: Graph,
+    batches: Iterable[CalibrationBatch],
+    *,
+    observer: str = "histogram_mse",
+    bits: Mapping[str, int] = _EIGHT,
 ) -> Calibration:
     """Observe every tensor of a lowered graph.
+
+    Args:
+        graph: network in float32.
+        batches: images.
+        observer: estimator of ranges, a key of ``OBSERVERS``.
+        bits: width of the codes by tensor, where it is not 8.
 
     Raises:
         DataError: there is no batch, or no such observer.
@@ -69,5 +84,5 @@ def calibrate(
         execute(graph, batch.inputs.to(torch.float32), observe=observe)
     if not count:
         raise DataError("calibration got no image; name a folder with training images")
-    qparams = {name: one.qparams() for name, one in seen.items()}
+    qparams = {name: one.qparams(bits.get(name, BITS)) for name, one in seen.items()}
     return Calibration(observer=observer, count=count, qparams=qparams, observers=seen)

@@ -32,11 +32,18 @@ FINEST_ADD_INPUT = np.float32(2.0**-9)
 """XNNPACK takes an ADD whose input scales are at least 2**-10 of the output's."""
 
 
-def assign_qparams(graph: Graph, observed: Mapping[str, QParams]) -> dict[str, QParams]:
+def assign_qparams(
+    graph: Graph, observed: Mapping[str, QParams], *, fixed_ends: bool = True
+) -> dict[str, QParams]:
     """Return the grid of every tensor of a lowered graph without clips.
 
     Input and output are images on the fixed grid of grey levels, whatever was observed; an ADD that
     feeds the output writes to that grid at once, so that its saturation is the clip to [0, 255].
+
+    Args:
+        graph: network; its tensors that share bytes get one grid.
+        observed: grid by tensor, as calibrated.
+        fixed_ends: False puts input and output on their observed grids, as other converters do.
 
     Raises:
         GraphError: an operation has no int8 form, or a tensor was never observed.
@@ -44,6 +51,7 @@ def assign_qparams(graph: Graph, observed: Mapping[str, QParams]) -> dict[str, Q
     _refuse_unquantizable(graph)
     groups = shared_grids(graph)
     fixed = {groups[name] for name in (*(spec.name for spec in graph.inputs), *graph.outputs)}
+    fixed = fixed if fixed_ends else set()
     grids = dict.fromkeys(fixed, GREY_LEVELS)
     for group in dict.fromkeys(groups.values()):
         if group not in fixed:
@@ -85,7 +93,8 @@ def _joined(group: str, members: list[str], observed: Mapping[str, QParams]) -> 
         )
     if len(set(grids)) == 1:
         return grids[0]
-    return choose_qparams(min(grid.low for grid in grids), max(grid.high for grid in grids))
+    low, high = min(grid.low for grid in grids), max(grid.high for grid in grids)
+    return choose_qparams(low, high, bits=grids[0].bits)
 
 
 def _refuse_unquantizable(graph: Graph) -> None:

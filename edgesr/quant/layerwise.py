@@ -35,9 +35,13 @@ def trained_layers(graph: Graph) -> list[str]:
 
 @torch.no_grad()
 def fit_layers(
-    quantized: QuantizedGraph, batch: CalibrationBatch, layers: Iterable[str]
+    quantized: QuantizedGraph,
+    batch: CalibrationBatch,
+    *,
+    rounded: Iterable[str],
+    corrected: Iterable[str],
 ) -> tuple[QuantizedGraph, dict[str, float]]:
-    """Round the weights of ``layers`` anew and shift their biases to the float channel means.
+    """Round the weights of some layers anew and shift biases to the float channel means.
 
     The graph runs once, float and integer side by side, and every change is in force for the
     layers behind it. Depthwise weights keep their nearest rounding.
@@ -45,12 +49,13 @@ def fit_layers(
     Args:
         quantized: graph to correct.
         batch: grey levels 0 to 255 as float32.
-        layers: names of convolutions.
+        rounded: names of the convolutions whose weights are rounded anew.
+        corrected: names of those whose biases are shifted.
 
     Returns:
         The corrected graph and, per layer, the largest correction of a channel in real units.
     """
-    chosen = set(layers)
+    to_round, to_correct = set(rounded), set(corrected)
     floats: dict[str, Tensor] = {}
     codes: dict[str, Tensor] = {}
     corrections: dict[str, float] = {}
@@ -60,9 +65,9 @@ def fit_layers(
     steps = (floats[spec.name] / float(grid.scale)).round() + grid.zero_point
     codes[spec.name] = steps.clamp(grid.code_min, grid.code_max)
     for op in quantized.graph.ops:
-        if isinstance(op, (Conv2D, DepthwiseConv2D)) and op.name in chosen:
-            if isinstance(op, Conv2D) and not is_selection(op):
-                quantized = _rounded(op, quantized, codes[op.inputs[0]])
+        if isinstance(op, Conv2D) and op.name in to_round:
+            quantized = _rounded(op, quantized, codes[op.inputs[0]])
+        if isinstance(op, (Conv2D, DepthwiseConv2D)) and op.name in to_correct:
             weight, change = _corrected(op, quantized, floats[op.inputs[0]], codes[op.inputs[0]])
             quantized = replace(quantized, weights={**quantized.weights, op.name: weight})
             corrections[op.name] = change

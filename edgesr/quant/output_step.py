@@ -47,5 +47,5 @@ def _better(seen: Observer, now: QParams, target: QParams) -> QParams:
     """Return the best grid on the sum's step, or ``now`` when that would clip too much."""
     zero_points = range(CODE_MIN, CODE_MAX + 1, _ZERO_POINT_STEP)
     grids = [QParams(scale=target.scale, zero_point=one) for one in zero_points]
-    best = min(grids, key=seen.mean_squared_error)
-    return best if seen.saturation(best) <= MAX_CLIPPED else now
+    best = min(grids, key=seen.histogram.mean_squared_error)
+    return best if seen.histogram.saturation(best) <= MAX_CLIPPED else now

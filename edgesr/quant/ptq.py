@@ -1,20 +1,31 @@
 """Post-training quantization: float graph and calibration images to a quantized graph."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from edgesr.graph.graph import Graph
+from edgesr.graph.ops import Conv2D, DepthwiseConv2D, is_selection
 from edgesr.graph.passes import drop_clip
+from edgesr.quant.affine import bias_scales, quantize_bias
 from edgesr.quant.calibrate import Calibration, CalibrationBatch, calibrate
+from edgesr.quant.dorefa import dorefa_weights
+from edgesr.quant.equalize import equalize
 from edgesr.quant.grids import assign_qparams
 from edgesr.quant.layerwise import fit_layers, trained_layers
+from edgesr.quant.output_search import search_ranges
 from edgesr.quant.output_step import share_output_step
-from edgesr.quant.scheme import GREY_LEVELS, WI8_AI8, QuantizedGraph
-from edgesr.quant.weights import quantize_weights
+from edgesr.quant.recipe import OURS, PtqRecipe
+from edgesr.quant.reconstruction import reconstruct
+from edgesr.quant.scheme import GREY_LEVELS, QuantizedGraph
+from edgesr.quant.weights import channel_axis, quantize_weights
+from edgesr.quant.widths import layer_bits, tensor_bits
 
 _CORRECTION_PIXELS = 2**16
+_RECONSTRUCTION_PIXELS = 2**18
+_SEARCH_PIXELS = 2**15
+_BLOCK_LAYERS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,49 +34,104 @@ class PtqResult:
 
     Attributes:
         quantized: the graph.
+        recipe: how it was quantized.
         calibration: what was observed.
         saturation: share of values outside the grid in use, 0 to 1, by tensor.
         bias_corrections: largest bias shift in real units by layer.
     """
 
     quantized: QuantizedGraph
+    recipe: PtqRecipe
     calibration: Calibration
     saturation: Mapping[str, float]
     bias_corrections: Mapping[str, float]
 
 
 def quantize_graph(
-    graph: Graph, batches: Sequence[CalibrationBatch], *, observer: str = "histogram_mse"
+    graph: Graph,
+    batches: Sequence[CalibrationBatch],
+    recipe: PtqRecipe = OURS,
+    *,
+    observer: str | None = None,
 ) -> PtqResult:
-    """Quantize a lowered graph of images in [0, 255] with scheme ``wi8_ai8``.
+    """Quantize a lowered graph of images in [0, 255].
 
     Args:
         graph: network, lowered; its final clip to [0, 255] becomes the saturation of the output.
         batches: calibration images, grey levels 0 to 255.
-        observer: estimator of ranges, a key of ``OBSERVERS``.
+        recipe: how.
+        observer: estimator of ranges instead of the recipe's.
 
     Raises:
-        GraphError: the graph holds an operation without int8 form, or values that are not finite.
+        GraphError: the graph holds an operation without integer form, or values that are not
+            finite.
         DataError: there are no images.
     """
+    if observer is not None:
+        recipe = replace(recipe, observer=observer)
     graph = drop_clip(graph, low=GREY_LEVELS.low, high=GREY_LEVELS.high)
-    calibration = calibrate(graph, batches, observer=observer)
-    qparams = assign_qparams(graph, calibration.qparams)
-    qparams = share_output_step(graph, qparams, calibration.observers)
-    weights = quantize_weights(graph, qparams)
-    quantized = QuantizedGraph(graph=graph, qparams=qparams, weights=weights, scheme=WI8_AI8)
-    quantized, corrections = fit_layers(quantized, _some_of(batches), trained_layers(graph))
+    if recipe.equalize:
+        graph = equalize(graph, batches)
+    calibration = calibrate(
+        graph, batches, observer=recipe.observer, bits=tensor_bits(graph, recipe.scheme)
+    )
+    qparams = assign_qparams(graph, calibration.qparams, fixed_ends=recipe.fixed_ends)
+    if recipe.output_search:
+        images = _some_of(batches, _SEARCH_PIXELS)
+        qparams = search_ranges(graph, qparams, calibration.observers, images)
+    if recipe.output_step:
+        qparams = share_output_step(graph, qparams, calibration.observers)
+    weights = quantize_weights(graph, qparams, layer_bits(graph, recipe.scheme))
+    quantized = QuantizedGraph(
+        graph=graph, qparams=qparams, weights=weights, scheme=recipe.scheme.name
+    )
+    quantized, corrections = _fitted(quantized, batches, recipe)
     return PtqResult(
         quantized=quantized,
+        recipe=recipe,
         calibration=calibration,
-        saturation=calibration.saturation(qparams),
+        saturation=calibration.saturation(quantized.qparams),
         bias_corrections=corrections,
     )
 
 
-def _some_of(batches: Sequence[CalibrationBatch]) -> CalibrationBatch:
-    """Join batches of the first one's image size, as many pixels as correction needs."""
+def _fitted(
+    quantized: QuantizedGraph, batches: Sequence[CalibrationBatch], recipe: PtqRecipe
+) -> tuple[QuantizedGraph, dict[str, float]]:
+    """Round weights and correct biases as ``recipe`` says."""
+    layers = trained_layers(quantized.graph)
+    if recipe.rounding in {"adaround", "block"}:
+        quantized = reconstruct(
+            quantized,
+            _some_of(batches, _RECONSTRUCTION_PIXELS),
+            layers=1 if recipe.rounding == "adaround" else _BLOCK_LAYERS,
+            iterations=recipe.iterations,
+        )
+    if recipe.rounding == "dorefa":
+        quantized = _bent(quantized)
+    corrected = {"none": [], "last": layers[-1:], "all": layers}[recipe.bias_correction]
+    rounded = layers if recipe.rounding == "gptq" else []
+    batch = _some_of(batches, _CORRECTION_PIXELS)
+    return fit_layers(quantized, batch, rounded=rounded, corrected=corrected)
+
+
+def _bent(quantized: QuantizedGraph) -> QuantizedGraph:
+    """Return ``quantized`` with DoReFa's weights."""
+    weights = dict(quantized.weights)
+    for op in quantized.graph.ops:
+        if isinstance(op, (Conv2D, DepthwiseConv2D)) and not is_selection(op):
+            old = weights[op.name]
+            count = op.weight.shape[channel_axis(op)]
+            values, scales = dorefa_weights(op.weight, channels=count, bits=old.bits)
+            steps = bias_scales(quantized.qparams[op.inputs[0]].scale, scales)
+            bias = quantize_bias(op.bias, steps)
+            weights[op.name] = replace(old, values=values, scales=scales, bias=bias)
+    return replace(quantized, weights=weights)
+
+
+def _some_of(batches: Sequence[CalibrationBatch], pixels: int) -> CalibrationBatch:
+    """Join batches of the first one's image size, about as many pixels as asked for."""
     size = batches[0].inputs.shape[1:]
     chosen = [batch.inputs for batch in batches if batch.inputs.shape[1:] == size]
-    count = max(1, _CORRECTION_PIXELS // size[:2].numel())
+    count = max(1, pixels // size[:2].numel())
     return CalibrationBatch(inputs=torch.cat(chosen)[:count])

@@ -4,7 +4,7 @@ The forward pass is the integer simulation with gradients, not an approximation 
 numbers, XNNPACK's rounding, one grid a tensor. What is trained is what runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +31,7 @@ from edgesr.quant.fake_quant import lsq_factor, requantize, scale_gradient, to_s
 from edgesr.quant.grids import shared_grids
 from edgesr.quant.qat_layer import QatLayer, WeightScales
 from edgesr.quant.scheme import QParams, QuantizedGraph, QuantizedWeight
+from edgesr.quant.soft_rounding import SoftRoundedLayer
 
 
 class QatNetwork(nn.Module):
@@ -84,9 +85,21 @@ class QatNetwork(nn.Module):
         scales = _Scales(self, lr[0].numel())
         low, high = self._bounds(name)
         values = {name: to_steps(lr / scales[name], low=low, high=high)}
-        for op in graph.ops:
-            values[op.output] = self._step(op, values, scales)
+        self._run(graph.ops, values, scales)
         return values[output] * scales[output]
+
+    def run(self, ops: Iterable[Op], values: dict[str, Tensor]) -> None:
+        """Run some operations on whole numbers without zero points, ``(n, c, h, w)`` by name.
+
+        Args:
+            ops: in order of execution.
+            values: what they read; what they make is added.
+        """
+        self._run(ops, values, _Scales(self, next(iter(values.values()))[0].numel()))
+
+    def scale(self, tensor: str) -> float:
+        """Return the scale of ``tensor`` as it is now."""
+        return float(_Scales(self, 1)[tensor].detach())
 
     def groups_of_parameters(self) -> dict[str, list[nn.Parameter]]:
         """Return what is trained: ``weights``, ``biases`` and ``scales``."""
@@ -148,11 +161,20 @@ class QatNetwork(nn.Module):
         graph = replace(self.quantized.graph, ops=tuple(ops))
         return replace(self.quantized, graph=graph, qparams=qparams, weights=weights)
 
-    def layer(self, name: str) -> QatLayer:
+    def layer(self, name: str) -> QatLayer | SoftRoundedLayer:
         """Return the trained weight of the layer ``name``."""
         layer = self.layers[self.layer_of[name]]
-        assert isinstance(layer, QatLayer)  # noqa: S101 - a ModuleList does not know its type
+        # a ModuleList does not know its type
+        assert isinstance(layer, (QatLayer, SoftRoundedLayer))  # noqa: S101
         return layer
+
+    def replace_layer(self, name: str, layer: SoftRoundedLayer) -> None:
+        """Put another weight in the place of the layer ``name``."""
+        self.layers[self.layer_of[name]] = layer
+
+    def _run(self, ops: Iterable[Op], values: dict[str, Tensor], scales: "_Scales") -> None:
+        for op in ops:
+            values[op.output] = self._step(op, values, scales)
 
     def _step(  # noqa: PLR0911 - one case an op
         self, op: Op, values: Mapping[str, Tensor], scales: "_Scales"

@@ -3,8 +3,8 @@
 Scheme names decode: ``wi8_ai8`` has 8-bit integer weights, one scale per output channel,
 symmetric in [-127, 127], and 8-bit integer activations, one grid per tensor, codes in [-128, 127];
 biases are 32-bit on the grid ``input scale * weight scale``. ``wi4_ai8`` has weights in [-7, 7].
-Only ``wi8_ai8`` has kernels that compute as the simulation does; the narrower ones are simulated
-and never exported.
+``wi8_ai16`` has int16 activations with zero point 0. Only these two with 8-bit weights have kernels
+that compute as the simulation does; the narrower ones are simulated and never exported.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from edgesr.errors import GraphError
 from edgesr.graph.graph import Graph
 
 WI8_AI8 = "wi8_ai8"
+WI8_AI16 = "wi8_ai16"
 CODE_MIN, CODE_MAX = -128, 127
 WEIGHT_MAX = 127
 BITS = 8
@@ -45,7 +46,7 @@ class Scheme:
     @property
     def simulated(self) -> bool:
         """Whether no kernel computes it: there is a simulation and no file."""
-        return self.name != WI8_AI8
+        return self.name not in {WI8_AI8, WI8_AI16}
 
     @property
     def label(self) -> str:
@@ -60,6 +61,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
         scheme.name: scheme
         for scheme in (
             INT8,
+            Scheme(weight_bits=8, activation_bits=16),
             Scheme(weight_bits=4, activation_bits=8),
             Scheme(weight_bits=6, activation_bits=6),
             Scheme(weight_bits=4, activation_bits=4),

@@ -45,6 +45,7 @@ class TrainConfig:
         save_every: steps between checkpoints that can be resumed.
         log_every: steps between log lines.
         qat: train integers and scales of a quantized network, starting from ``start_from``.
+        scheme: widths of ``qat``: ``wi8_ai8``, or a narrower one that is simulated only.
         start_from: run folder or weights file of the float network that ``qat`` starts from.
         teacher_weight: weight of the difference to the float network beside the pixel loss.
         weight_scales: ``lsq`` learns the scales of weights; ``max`` derives them at every step.
@@ -84,6 +85,7 @@ class TrainConfig:
     save_every: int = 1000
     log_every: int = 50
     qat: bool = False
+    scheme: Literal["wi8_ai8", "wi4_ai8", "wi6_ai6", "wi4_ai4"] = "wi8_ai8"
     start_from: Annotated[Path | None, Parameter(name=["--from", "--start-from"])] = None
     teacher_weight: float = 1.0
     weight_scales: Literal["lsq", "max"] = "lsq"

@@ -15,7 +15,8 @@ from edgesr.files import sha256_file
 from edgesr.models.checkpoint import LoadedModel, load_model, weights_file
 from edgesr.quant.ptq import quantize_graph
 from edgesr.quant.qat import QatNetwork
-from edgesr.quant.scheme import QuantizedGraph
+from edgesr.quant.recipe import PtqRecipe
+from edgesr.quant.scheme import INT8, SCHEMES, QuantizedGraph
 from edgesr.train.batches import to_float
 from edgesr.train.config import TrainConfig
 
@@ -51,6 +52,8 @@ def check_qat(config: TrainConfig) -> None:
     if not config.qat:
         if config.start_from is not None:
             raise ConfigError(f"start_from = {config.start_from}: is for qat = true; add --qat")
+        if SCHEMES[config.scheme] != INT8:
+            raise ConfigError(f"scheme = {config.scheme}: is for qat = true; add --qat")
         return
     if config.start_from is None:
         raise ConfigError(
@@ -76,7 +79,8 @@ def load_start(config: TrainConfig, images: DecodedImages) -> QatStart | None:
     start_from = Path(config.start_from)
     teacher = load_model(start_from, model=config.model, scale=config.scale)
     graph = float_graph(teacher.module, config.model)
-    result = quantize_graph(graph, crops_of(images.lr, seed=config.seed))
+    recipe = PtqRecipe(scheme=SCHEMES[config.scheme])
+    result = quantize_graph(graph, crops_of(images.lr, seed=config.seed), recipe)
     return QatStart(teacher=teacher, quantized=result.quantized, sha256=sha256_file(teacher.path))
 
 

@@ -24,6 +24,7 @@ from edgesr.models import MODELS, build_model
 from edgesr.quant import simulate as simulation
 from edgesr.quant.calibrate import CalibrationBatch, calibrate
 from edgesr.quant.ptq import PtqResult, quantize_graph
+from edgesr.quant.recipe import OURS, PtqRecipe
 from edgesr.quant.scheme import GREY_LEVELS, QuantizedGraph
 from edgesr.quant.simulate import simulate
 
@@ -41,10 +42,13 @@ def realistic(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def quantized(module: nn.Module, photo: Photo, *, channels: int = 3) -> PtqResult:
+def quantized(
+    module: nn.Module, photo: Photo, recipe: PtqRecipe = OURS, *, channels: int = 3
+) -> PtqResult:
     crops = np.stack([photo(48, 48, seed) for seed in range(4)])
     batch = CalibrationBatch(inputs=torch.from_numpy(crops).float())
-    return quantize_graph(lower(capture(module, name="net", channels=channels)), [batch])
+    graph = lower(capture(module, name="net", channels=channels))
+    return quantize_graph(graph, [batch], recipe)
 
 
 def codes(image: NDArray[np.uint8]) -> Tensor:
@@ -112,7 +116,7 @@ def test_sums_beyond_float32_are_still_exact(photo: Photo) -> None:
     module = nn.Sequential(wide, nn.PixelShuffle(2))
     with torch.no_grad():
         wide[2].weight.abs_()  # type: ignore[operator]
-    result = quantized(module, photo)
+    result = quantized(module, photo, PtqRecipe(equalize=False))
     weight = result.quantized.weights["0.2"]
     worst = np.abs(weight.values.astype(np.int64)).sum(axis=(1, 2, 3)).max() * 255
     assert worst > simulation.FLOAT32_EXACT

@@ -1,0 +1,1 @@
+"""Which tensor or weight of an int8 network costs quality, and what helps."""
