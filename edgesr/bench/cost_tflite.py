@@ -26,6 +26,11 @@ _FVCORE_EXTRAS: Mapping[str, tuple[str, int]] = {
     "RESIZE_NEAREST_NEIGHBOR": ("nearest resizing", 1),
 }
 _BITS: Mapping[str, int] = {"INT4": 4, "BOOL": 8}
+_MATRIX_TYPES: Mapping[str, type[np.generic]] = {
+    "INT8": np.int8,
+    "FLOAT16": np.float16,
+    "FLOAT32": np.float32,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,10 @@ class _Operator:
 
 @dataclass(frozen=True, kw_only=True)
 class _File:
-    """A file with the shapes that its tensors have for one image size."""
+    """A file with the shapes that its tensors have for one image size.
+
+    ``unpacked`` leads from a weight behind a DEQUANTIZE to the constant that the file stores.
+    """
 
     operators: tuple[_Operator, ...]
     shapes: Mapping[int, tuple[int, ...]]
@@ -48,14 +56,19 @@ class _File:
     buffers: Sequence[Any]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    unpacked: Mapping[int, int]
 
     def size(self, number: int) -> int:
         """Return the elements of a tensor."""
         return int(np.prod(self.shapes[number], dtype=np.int64))
 
     def is_constant(self, number: int) -> bool:
-        """Tell whether the file holds the tensor's values."""
-        return self.buffers[number] is not None
+        """Tell whether the file holds the tensor's values, stored as they are or narrower."""
+        return self.buffers[self.stored(number)] is not None
+
+    def stored(self, number: int) -> int:
+        """Return the tensor that the file stores for a weight."""
+        return self.unpacked.get(number, number)
 
 
 def tflite_complexity(
@@ -142,11 +155,18 @@ def _read(path: Path, model: LiteModel, size: tuple[int, int]) -> _File:
             )
         )
     types = _by_number(schema.TensorType)
+    buffers = [content.buffers[tensor.buffer].data for tensor in graph.tensors]
+    unpacked = {
+        one.outputs[0]: one.inputs[0]
+        for one in operators
+        if one.name == "DEQUANTIZE" and buffers[one.inputs[0]] is not None
+    }
     return _File(
         operators=tuple(operators),
         shapes=model.tensor_shapes(size),
         types=[types[tensor.type] for tensor in graph.tensors],
-        buffers=[content.buffers[tensor.buffer].data for tensor in graph.tensors],
+        buffers=buffers,
+        unpacked=unpacked,
         inputs=tuple(int(number) for number in graph.inputs),
         outputs=tuple(int(number) for number in graph.outputs),
     )
@@ -206,7 +226,7 @@ def _params(file: _File) -> tuple[int, int]:
             total += sum(map(file.size, constants))
         if operator.name not in _WEIGHTED or len(operator.inputs) < len(("x", "w")):
             continue
-        weight = operator.inputs[1]
+        weight = file.stored(operator.inputs[1])
         # equal weights are stored once: the same buffer read twice is one layer used twice
         if not file.is_constant(weight) or id(file.buffers[weight]) in seen:
             continue
@@ -221,9 +241,9 @@ def _params(file: _File) -> tuple[int, int]:
 
 def _is_selection(file: _File, operator: _Operator) -> bool:
     """Tell whether a 1x1 convolution copies channels: one number, once in every row, no bias."""
-    weight = operator.inputs[1]
+    weight = file.stored(operator.inputs[1])
     shape, kind = file.shapes[weight], file.types[weight]
-    dtype = {"INT8": np.int8, "FLOAT32": np.float32}.get(kind)
+    dtype = _MATRIX_TYPES.get(kind)
     if operator.name != "CONV_2D" or shape[1:3] != (1, 1) or dtype is None:
         return False
     matrix = np.frombuffer(bytes(file.buffers[weight]), dtype).reshape(shape[0], shape[3])
@@ -242,6 +262,8 @@ def _peak(file: _File, bytes_each: Mapping[str, int]) -> int:
     """Return the bytes alive at once, with the file's types or one width for all (key "")."""
     steps, sizes = [], {}
     for operator in file.operators:
+        if operator.outputs[0] in file.unpacked:
+            continue  # a weight, not an activation
         reads = {number for number in operator.inputs if not file.is_constant(number)}
         steps.append(Step(reads=frozenset(reads), writes=frozenset(operator.outputs)))
         for number in reads | set(operator.outputs):

@@ -36,6 +36,7 @@ app.command(
 )
 app.command("edgesr.cli.eval:eval_", name="eval", help="Measure PSNR and SSIM.")
 app.command("edgesr.cli.export:export", help="Write a verified INT8 or float TFLite file.")
+app.command("edgesr.cli.quantize:quantize", help="Quantize without training, and compare ways.")
 app.command("edgesr.cli.verify:verify", help="Prove that an INT8 file is what was simulated.")
 app.command(
     "edgesr.cli.calibrate:calibrate", help="Check ranges, stability and images of an int8 network."

@@ -33,6 +33,7 @@ from edgesr.export.calibration_warnings import (
     seen_warnings,
     set_warnings,
 )
+from edgesr.export.pipeline import MAX_DROP
 from edgesr.export.trained import float_graph, load_exportable
 from edgesr.graph.graph import Graph
 from edgesr.models.checkpoint import LoadedModel
@@ -215,13 +216,13 @@ def recommended(curve: Sequence[Trials], whole: Trials) -> int | None:
     """Return the smallest number from which on the mean drop stays within one std of the whole's.
 
     A smaller drop than the whole set's is welcome; a few images that are lucky once, while more of
-    them are worse, are not.
+    them are worse, are not. Where the whole set loses more than ``export`` accepts, none will do.
 
     Args:
         curve: points by rising number of images.
         whole: the whole set, over seeds.
     """
-    if whole.drop.std is None:
+    if whole.drop.std is None or whole.drop.mean > MAX_DROP:
         return None
     limit = whole.drop.mean + whole.drop.std
     best = None

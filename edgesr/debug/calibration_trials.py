@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgesr.data.layouts import ImagePair
 from edgesr.errors import DatasetError
 from edgesr.export.calibration import held_out_pair
+from edgesr.export.pipeline import MAX_DROP
 from edgesr.export.precisions import simulate_image
 from edgesr.graph.execute import execute
 from edgesr.graph.graph import Graph
@@ -159,18 +160,23 @@ def scale_spreads(scales: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def stability_warnings(whole: Trials) -> tuple[str, ...]:
-    """Return a warning where the drop depends more on the crops than there is drop."""
+    """Return warnings where the drop is too large, or depends more on the crops than on int8."""
     mean, deviation = whole.drop.mean, whole.drop.std
+    found = []
+    if mean > MAX_DROP:
+        found.append(
+            f"the drop is {mean:.3f} dB with all {whole.images} images, above the {MAX_DROP:g} dB "
+            "that export accepts; see the ranges, then try edgesr debug --int8"
+        )
     if deviation is None:
-        return ("one seed says nothing of stability, so no number of images is recommended",)
-    if deviation <= abs(mean):
-        return ()
-    text = (
-        f"over {len(whole.trials)} seeds the drop is {mean:+.4f} dB with a standard deviation of "
-        f"{deviation:.4f} dB: the choice of crops moves it by more than int8 costs, so do not read "
-        "much into it"
-    )
-    return (text,)
+        found.append("one seed says nothing of stability, so no number of images is recommended")
+    elif deviation > abs(mean):
+        found.append(
+            f"over {len(whole.trials)} seeds the drop is {mean:+.4f} dB with a standard deviation "
+            f"of {deviation:.4f} dB: the choice of crops moves it by more than int8 costs, so do "
+            "not read much into it"
+        )
+    return tuple(found)
 
 
 def _starts(size: int) -> list[int]:

@@ -1,13 +1,13 @@
 """How a network is quantized after training, as values that tables can compare."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, get_args
 
 from edgesr.errors import DataError
 from edgesr.quant.observers import OBSERVERS
-from edgesr.quant.scheme import INT8, Scheme
+from edgesr.quant.scheme import INT8, SCHEMES, Scheme
 
 Rounding = Literal["nearest", "gptq", "adaround", "block", "dorefa"]
 Correction = Literal["none", "last", "all"]
@@ -76,8 +76,50 @@ UNPROTECTED = PtqRecipe(
 
 OURS = PtqRecipe()
 
+_ENDS = replace(UNPROTECTED, fixed_ends=True)
+_STEP = replace(_ENDS, output_step=True)
+_MSE = replace(_STEP, observer="histogram_mse")
+_BIAS = replace(_MSE, bias_correction="all")
+_ROUNDED = replace(_BIAS, rounding="gptq")
+_EQUAL = replace(_ROUNDED, equalize=True)
+_W4A8 = replace(OURS, scheme=SCHEMES["wi4_ai8"])
+_W6A6 = replace(OURS, scheme=SCHEMES["wi6_ai6"])
+_W4A4 = replace(OURS, scheme=SCHEMES["wi4_ai4"])
+
 RECIPES: Mapping[str, PtqRecipe] = MappingProxyType(
     {
         "unprotected": UNPROTECTED,
+        "+ image ends fixed": _ENDS,
+        "+ residual on the output's step": _STEP,
+        "+ histogram MSE": _MSE,
+        "+ bias correction": _BIAS,
+        "+ GPTQ rounding": _ROUNDED,
+        "+ equalization": _EQUAL,
+        "ours (+ search in the output)": OURS,
+        "ranges: minmax": replace(_EQUAL, observer="minmax"),
+        "ranges: moving average": replace(_EQUAL, observer="moving_average"),
+        "ranges: percentile 99.99": replace(_EQUAL, observer="percentile"),
+        "ranges: histogram Lp 2.4": replace(_EQUAL, observer="histogram_lp"),
+        "ranges: KL": replace(_EQUAL, observer="kl"),
+        "ranges: DOBI": replace(_EQUAL, observer="dobi"),
+        "ranges: PAMS": replace(_EQUAL, observer="pams"),
+        "weights: DoReFa": replace(OURS, rounding="dorefa"),
+        "weights: nearest": replace(OURS, rounding="nearest"),
+        "W4A8: nearest": replace(_W4A8, rounding="nearest"),
+        "W4A8: DoReFa": replace(_W4A8, rounding="dorefa"),
+        "W4A8: AdaRound": replace(_W4A8, rounding="adaround"),
+        "W4A8: block reconstruction": replace(_W4A8, rounding="block"),
+        "W4A8: ours": _W4A8,
+        "W6A6: ours": _W6A6,
+        "W4A4: minmax, nearest": replace(
+            _W4A4, observer="minmax", output_search=False, rounding="nearest"
+        ),
+        "W4A4: PAMS, nearest": replace(
+            _W4A4, observer="pams", output_search=False, rounding="nearest"
+        ),
+        "W4A4: DOBI": replace(_W4A4, observer="dobi", output_search=False),
+        "W4A4: block reconstruction": replace(_W4A4, rounding="block"),
+        "W4A4: ours": _W4A4,
     }
 )
+"""What ``edgesr quantize --compare`` compares: what each part of ours gains, then other methods."""

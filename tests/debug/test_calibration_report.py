@@ -218,7 +218,14 @@ def test_a_seed_spread_above_the_drop_warns_with_both_numbers() -> None:
     (warning,) = stability_warnings(_trials(8, -0.01, 0.012, 0.001))
     assert "drop is +0.0010 dB" in warning
     assert "0.0110 dB" in warning
-    assert stability_warnings(_trials(8, 0.10, 0.11, 0.12)) == ()
+    assert stability_warnings(_trials(8, 0.05, 0.06, 0.07)) == ()
+
+
+def test_a_drop_that_export_refuses_warns_and_no_number_of_images_is_recommended() -> None:
+    whole = _trials(8, 3.1, 3.2, 3.3)
+    (warning,) = stability_warnings(whole)
+    assert "3.200 dB with all 8 images, above the 0.1 dB" in warning
+    assert recommended([_trials(1, 3.2), whole], whole) is None
 
 
 def test_spread_is_the_range_of_scales_over_their_mean() -> None:

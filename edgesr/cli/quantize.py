@@ -1,0 +1,218 @@
+"""``edgesr quantize``: integers without training, by a chosen recipe, or many recipes compared."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from edgesr.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.table import Table
+
+    from edgesr.bench.quantization import Images
+    from edgesr.export.calibration import ImageChoice
+    from edgesr.models.checkpoint import LoadedModel
+    from edgesr.quant.calibrate import CalibrationBatch
+    from edgesr.quant.recipe import PtqRecipe
+
+Flag = Annotated[bool, Parameter(negative="")]
+SchemeName = Literal["wi8_ai8", "wi4_ai8", "wi6_ai6", "wi4_ai4"]
+
+
+def quantize(  # noqa: PLR0913 - one parameter a flag
+    run: str,
+    /,
+    *,
+    output: Path | None = None,
+    scheme: SchemeName = "wi8_ai8",
+    observer: str = "histogram_mse",
+    rounding: Literal["nearest", "gptq", "adaround", "block", "dorefa"] = "gptq",
+    bias_correction: Literal["none", "last", "all"] = "all",
+    equalize: bool = True,
+    output_search: bool = True,
+    iterations: Annotated[int, Parameter(validator=Number(gte=1))] = 1000,
+    compare: Flag = False,
+    only: Annotated[list[str] | None, Parameter(negative="")] = None,
+    beside: Annotated[list[str] | None, Parameter(name=["--with"], negative="")] = None,
+    data: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    calibration: Path | None = None,
+    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
+    results: Path | None = None,
+    json: Flag = False,
+) -> None:
+    """Quantize a trained network without training it further, and say what that costs.
+
+    Args:
+        run: run folder, weights file, or a shipped network such as ncnet_x3.
+        output: safetensors file for the integers; edgesr eval runs it, edgesr export writes 8 bits.
+        scheme: widths of weights and activations; those below 8 bits are simulated only.
+        observer: estimator of ranges: histogram_mse, histogram_lp, minmax, percentile,
+            moving_average, kl, dobi or pams.
+        rounding: of weights: to the nearest code, or fitted.
+        bias_correction: of which layers.
+        equalize: bring the channels of every tensor to one range first.
+        output_search: choose ranges by the error that they make in the output.
+        iterations: of learned rounding, per layer or block.
+        compare: run every recipe instead of the one that the flags describe.
+        only: with --compare, the recipes whose names hold this text; may be repeated.
+        beside: with --compare, checkpoints with trained integers to put beside; may be repeated.
+        data: folder of images to measure on, may be repeated; default are those that the run held
+            out.
+        limit: only so many images of every folder, spread evenly.
+        calibration: folder of training images; default are those of the run.
+        seed: of the calibration crops.
+        results: file for the figures (JSON).
+        json: print the figures as JSON instead of a table.
+    """
+    if compare and output is not None:
+        raise UsageError("--compare writes no integers; drop --output or --compare")
+    if not compare and (only or beside):
+        raise UsageError("--only and --with are for --compare; add it")
+    if output is not None and output.suffix != ".safetensors":
+        raise UsageError(f"{output}: want a file name that ends in .safetensors")
+
+    from edgesr.bench.environment import environment
+    from edgesr.bench.quantization import document
+    from edgesr.cli.console import out, say
+    from edgesr.export.calibration import calibration_set, choose_images
+    from edgesr.files import sha256_file, write_json
+    from edgesr.models.checkpoint import load_model
+    from edgesr.quant.recipe import RECIPES, PtqRecipe
+    from edgesr.quant.scheme import SCHEMES
+    from edgesr.zoo import ZOO
+
+    recipe = PtqRecipe(
+        scheme=SCHEMES[scheme],
+        observer=observer,
+        rounding=rounding,
+        bias_correction=bias_correction,
+        equalize=equalize,
+        output_search=output_search,
+        iterations=iterations,
+    )
+    recipes = {f"{recipe.scheme.label} {observer}, {rounding}": recipe}
+    if compare:
+        recipes = dict(RECIPES) if only is None else _matching(RECIPES, only)
+    loaded = load_model(ZOO[run].weights if run in ZOO else Path(run))
+    choice = choose_images(
+        loaded.path, loaded.scale, calibration=calibration, held_out=data[0] if data else None
+    )
+    crops = calibration_set(choice.calibration, loaded.scale, seed=seed)
+    say(f"calibrating on {crops.count} crops of {len(crops.images)} images ({choice.source})")
+    sets = _sets(loaded, data or [], choice, limit)
+    rows = list(_rows(loaded, recipes, crops.batches, sets, output))
+    rows += _trained_rows(beside or [], loaded, sets)
+    network = {
+        "model": loaded.descriptor.name,
+        "scale": loaded.scale,
+        "sha256": sha256_file(loaded.path),
+        "calibration": f"{crops.count} crops of {len(crops.images)} images",
+        "digest": crops.digest,
+    }
+    found = document(rows, network=network, sets=sets, environment=environment())
+    if results is not None:
+        write_json(results, found)
+    if json:
+        out.print_json(data=found)
+        return
+    out.print(_table(found))
+    if output is not None:
+        out.print(f"{output}  {output.stat().st_size:,} bytes", markup=False, soft_wrap=True)
+
+
+def _matching(recipes: "Mapping[str, PtqRecipe]", only: list[str]) -> "dict[str, PtqRecipe]":
+    found = {
+        name: recipe
+        for name, recipe in recipes.items()
+        if any(text.lower() in name.lower() for text in only)
+    }
+    if not found:
+        raise UsageError(
+            f"--only {' '.join(only)}: no recipe is named so; {', '.join(recipes)} are"
+        )
+    return found
+
+
+def _sets(
+    loaded: "LoadedModel", folders: list[Path], choice: "ImageChoice", limit: int | None
+) -> "list[Images]":
+    from edgesr.bench.quantization import read_images
+    from edgesr.data.layouts import find_dataset
+    from edgesr.export.pipeline import float_reference
+
+    scale = loaded.scale
+    listed = {folder.name: find_dataset(folder, scale).pairs for folder in folders}
+    return [
+        read_images(pairs, name, scale, reference=float_reference(loaded.module), limit=limit)
+        for name, pairs in (listed or {"held-out": choice.held_out}).items()
+    ]
+
+
+def _rows(
+    loaded: "LoadedModel",
+    recipes: "Mapping[str, PtqRecipe]",
+    batches: "Sequence[CalibrationBatch]",
+    sets: "Sequence[Images]",
+    output: Path | None,
+) -> "Iterator[dict[str, Any]]":
+    from edgesr.bench.quantization import row
+    from edgesr.cli.console import say
+    from edgesr.export.trained import float_graph, save_quantized
+    from edgesr.quant.ptq import quantize_graph
+
+    graph = float_graph(loaded.module, loaded.descriptor.name)
+    for name, recipe in recipes.items():
+        say(f"quantizing: {name}")
+        start = time.perf_counter()
+        quantized = quantize_graph(graph, batches, recipe).quantized
+        seconds = time.perf_counter() - start
+        if output is not None:
+            save_quantized(output, quantized, loaded, dict(loaded.metadata))
+        yield row(name, quantized, sets, seconds=seconds, trained=False)
+
+
+def _trained_rows(
+    checkpoints: list[str], loaded: "LoadedModel", sets: "Sequence[Images]"
+) -> "Iterator[dict[str, Any]]":
+    from edgesr.bench.quantization import row
+    from edgesr.export.trained import load_exportable
+    from edgesr.quant.scheme import SCHEMES
+
+    for path in checkpoints:
+        name = loaded.descriptor.name
+        teacher, quantized = load_exportable(Path(path), model=name, scale=loaded.scale)
+        if quantized is None:
+            raise CheckpointError(f"{path}: holds no integers; train them with edgesr train --qat")
+        state = loaded.module.state_dict()
+        if not all(value.equal(state[key]) for key, value in teacher.module.state_dict().items()):
+            raise CheckpointError(
+                f"{path}: was trained from another float network than {loaded.path}; name that one"
+            )
+        label = SCHEMES[quantized.scheme].label.removesuffix(" (simulated)")
+        yield row(f"{label}: QAT", quantized, sets, seconds=0.0, trained=True)
+
+
+def _table(found: "dict[str, Any]") -> "Table":
+    from rich.table import Table
+
+    network, names = found["network"], list(found["sets"])
+    table = Table(title=f"{network['model']} x{network['scale']}, drop in dB ({found['protocol']})")
+    table.add_column("recipe", overflow="fold")
+    for name in names:
+        for heading in (f"{name} drop", "to float dB", "colour"):
+            table.add_column(heading, justify="right")
+    for row in found["rows"]:
+        cells: list[str] = []
+        for name in names:
+            one = row["figures"][name]
+            cells += [f"{one['drop']:+.3f}", f"{one['psnr_to_float']:.2f}"]
+            cells += [f"{one['colour_bias']:+.3f}"]
+        mark = " (simulated)" if row["simulated"] and "simulated" not in row["name"] else ""
+        table.add_row(f"{row['name']}{mark}", *cells)
+    return table
