@@ -16,12 +16,18 @@ if TYPE_CHECKING:
     from edgesr.export.pipeline import Export
 
 Flag = Annotated[bool, Parameter(negative="")]
+Precision = Literal[
+    "int8", "int16x8", "float16", "weight_int8", "weight_int4", "dynamic_int8", "float32"
+]
+Io = Literal["int8", "uint8", "float32"]
+_WITH_IO = ("int8", "int16x8")
 
 
 def export(  # noqa: PLR0913 - one parameter a flag
     output: Path,
     /,
     *,
+    precision: Annotated[Precision | None, Parameter(name=["--precision", "-p"])] = None,
     int8: Flag = False,
     float32: Flag = False,
     checkpoint: Path | None = None,
@@ -29,7 +35,7 @@ def export(  # noqa: PLR0913 - one parameter a flag
     scale: Annotated[int | None, Parameter(name=["--scale", "-s"])] = None,
     calibration: Path | None = None,
     data: Path | None = None,
-    io: Literal["int8", "uint8", "float32"] = "int8",
+    io: Io | None = None,
     shape: str | None = None,
     challenge: Flag = False,
     max_drop: Annotated[float, Parameter(validator=Number(gte=0))] = 0.1,
@@ -40,15 +46,18 @@ def export(  # noqa: PLR0913 - one parameter a flag
 
     Args:
         output: file to write, such as model.tflite; the report is model.json.
-        int8: quantize to 8-bit integers; the default.
-        float32: write float32 without quantization.
+        precision: int8 (default), all integers of 8 bits; int16x8, activations of 16 bits;
+            float16, weight_int8, weight_int4: weights stored so, computed in float32;
+            dynamic_int8: int8 weights, activations quantized as they come; float32.
+        int8: short for --precision int8.
+        float32: short for --precision float32.
         checkpoint: weights file or run folder; default is the newest run.
         model: network, where the checkpoint does not name it.
         scale: upscaling factor, where the checkpoint does not name it.
         calibration: folder of training images that set the ranges; default are the training images
             of the run.
         data: folder of images to verify with; default are those that the run held out.
-        io: numbers in and out of an int8 file.
+        io: numbers in and out of an int8 or int16x8 file; default is int8.
         shape: the only input size as HEIGHTxWIDTH, such as 360x640; default is every size.
         challenge: also write the Mobile AI triplet model.tflite, model_none.tflite and
             model_none_float.tflite beside the file.
@@ -56,7 +65,8 @@ def export(  # noqa: PLR0913 - one parameter a flag
         seed: of the calibration crops.
         json: print the report as JSON instead of a table.
     """
-    precision = _precision(int8=int8, float32=float32, io=io, challenge=challenge)
+    chosen = _precision(precision, int8=int8, float32=float32)
+    _check_flags(chosen, io=io, challenge=challenge)
     size = None if shape is None else parse_shape(shape)
     _check_output(output, challenge=challenge)
 
@@ -70,7 +80,7 @@ def export(  # noqa: PLR0913 - one parameter a flag
     say(f"exporting {loaded.path} ({loaded.descriptor.name} x{loaded.scale})")
     request = ExportRequest(
         output=output,
-        precision=precision,
+        precision=chosen,
         io=io,
         shape=size,
         calibration=calibration,
@@ -80,7 +90,7 @@ def export(  # noqa: PLR0913 - one parameter a flag
     )
     result = export_model(loaded, request, trained)
     written = [output, *(write_challenge_files(result) if challenge else [])]
-    if precision == "int8":
+    if result.network.quantized is not None:
         written += _certified(output)
     if json:
         out.print_json(data=report(result))
@@ -101,14 +111,29 @@ def _certified(output: Path) -> list[Path]:
     return [found.certificate, found.vectors]
 
 
-def _precision(
-    *, int8: bool, float32: bool, io: str, challenge: bool
-) -> Literal["int8", "float32"]:
-    if int8 and float32:
-        raise UsageError("--int8 and --float32 exclude each other; give one")
-    if float32 and (io != "int8" or challenge):
-        raise UsageError("--io and --challenge are for int8 files; drop --float32")
-    return "float32" if float32 else "int8"
+def _precision(precision: Precision | None, *, int8: bool, float32: bool) -> Precision:
+    given = [
+        flag
+        for flag, is_given in {
+            "--precision": precision is not None,
+            "--int8": int8,
+            "--float32": float32,
+        }.items()
+        if is_given
+    ]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other; give one")
+    return precision or ("float32" if float32 else "int8")
+
+
+def _check_flags(precision: Precision, *, io: Io | None, challenge: bool) -> None:
+    if io is not None and precision not in _WITH_IO:
+        raise UsageError(
+            f"--io is for {' and '.join(_WITH_IO)} files; a {precision} file has float32 input "
+            "and output"
+        )
+    if challenge and precision != "int8":
+        raise UsageError(f"--challenge is for int8 files; drop it or {precision}")
 
 
 def _check_output(output: Path, *, challenge: bool) -> None:
@@ -177,6 +202,8 @@ def _operators(result: "Export") -> str:
 def _calibration(result: "Export") -> str:
     crops = result.calibration
     if crops is None:
-        return "nothing: " + ("float32" if result.quantized is None else "scales were trained")
+        precision = result.request.precision
+        trained = result.network.quantized is not None
+        return "nothing: " + ("scales were trained" if trained else precision)
     source = result.choice.source
     return f"{crops.count} crops of {len(crops.images)} images ({source}), {crops.digest[:12]}"

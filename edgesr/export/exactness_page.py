@@ -22,6 +22,9 @@ different pictures. `edgesr` simulates each of them with integers and compares w
   over; how many values a vector has depends on the operation.
 - `reference`: the same, but always away from zero.
 
+With int16 activations (`edgesr export --precision int16x8`) the three agree, for XNNPACK has no
+such kernels: convolutions sum in 64 bits, multiply by a factor of 16 bits and round once, half up.
+
 ## Check a file
 
 ```
@@ -36,8 +39,9 @@ and `model.vectors.npz` (small inputs and their expected outputs). A file that w
 byte is refused.
 
 From start to end (`edgesr verify model.tflite`) a file may hold CONV_2D, DEPTHWISE_CONV_2D, ADD,
-CONCATENATION, DEPTH_TO_SPACE, PAD, RELU and RELU6, with QUANTIZE or DEQUANTIZE at its ends. The
-other operations of the table are simulated one by one.
+CONCATENATION, DEPTH_TO_SPACE, PAD, RELU and RELU6, with QUANTIZE or DEQUANTIZE at its ends, in int8
+or int16; an int16 file moves pixels in int8, because DEPTH_TO_SPACE has no int16 kernel. The other
+operations of the table are simulated one by one.
 """
 
 

@@ -18,12 +18,18 @@ _SCHEMA_VERSION = 3
 _HIGHEST_OLD_CODE = 127
 _OLDEST_RUNTIME = b"1.14.0".ljust(_ALIGNMENT, b"\0")
 
-_TYPES: Mapping[np.dtype[Any], int] = {
-    np.dtype(np.float32): schema.TensorType.FLOAT32,
-    np.dtype(np.int8): schema.TensorType.INT8,
-    np.dtype(np.uint8): schema.TensorType.UINT8,
-    np.dtype(np.int32): schema.TensorType.INT32,
+_TYPES: Mapping[str, int] = {
+    "float32": schema.TensorType.FLOAT32,
+    "float16": schema.TensorType.FLOAT16,
+    "int4": schema.TensorType.INT4,
+    "int8": schema.TensorType.INT8,
+    "uint8": schema.TensorType.UINT8,
+    "int16": schema.TensorType.INT16,
+    "int32": schema.TensorType.INT32,
+    "int64": schema.TensorType.INT64,
 }
+INT4 = "int4"
+"""The type that numpy lacks: two numbers a byte, see ``pack_int4``."""
 
 
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
@@ -83,17 +89,17 @@ class ModelBuilder:
         Args:
             name: name in the file.
             shape: sizes of all axes.
-            dtype: float32, int8, uint8 or int32.
+            dtype: a key of ``_TYPES`` or its numpy type.
             signature: like ``shape`` with -1 where any size is accepted.
             grid: quantization as scales and zero points, one or one per channel.
             axis: channel axis of a grid with several scales.
-            data: content of a constant.
+            data: content of a constant; packed bytes where ``dtype`` is ``INT4``.
         """
         tensor = schema.TensorT()
         tensor.name = name.encode()
         tensor.shape = [int(size) for size in shape]
         tensor.shapeSignature = None if signature is None else [int(size) for size in signature]
-        tensor.type = _TYPES[np.dtype(dtype)]
+        tensor.type = _TYPES[INT4 if dtype == INT4 else np.dtype(dtype).name]
         tensor.buffer = 0 if data is None else self._buffer(np.ascontiguousarray(data).tobytes())
         if grid is not None:
             scales = np.atleast_1d(np.asarray(grid[0], np.float32))
@@ -171,6 +177,13 @@ class ModelBuilder:
         entry.name = key.encode()
         entry.buffer = self._buffer(content)
         self._model.metadata.append(entry)
+
+
+def pack_int4(values: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
+    """Return numbers of [-8, 7] as bytes of two, the first in the low half; a rest is 0."""
+    flat = values.astype(np.uint8).ravel() & 0xF
+    flat = np.append(flat, np.zeros(len(flat) % 2, np.uint8))
+    return (flat[::2] | flat[1::2] << 4).astype(np.uint8)
 
 
 def _named(name: str, number: int) -> Any:

@@ -1,6 +1,8 @@
 """Operators of a .tflite file for the operations of a graph: codes, versions and options."""
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -30,32 +32,44 @@ _ACTIVATIONS = {
 _PADDINGS = {"same": schema.Padding.SAME, "valid": schema.Padding.VALID}
 _CHANNEL_AXIS = 3
 
+Kind = Literal["float32", "dynamic", "int8", "int16"]
+"""Which kernel an operator needs; ``dynamic`` has float32 activations and int8 weights."""
+
+_VERSIONS: Mapping[str, Mapping[Kind, int]] = MappingProxyType(
+    {
+        "CONV_2D": {"float32": 1, "int8": 3, "int16": 4, "dynamic": 5},
+        "DEPTHWISE_CONV_2D": {"float32": 1, "int8": 3, "int16": 5, "dynamic": 6},
+        "": {"float32": 1, "int8": 2, "int16": 3},
+    }
+)
+"""Lowest operator version with a kernel, by operator; "" is all others."""
+
 
 def add_operator(
-    model: ModelBuilder, op: Op, inputs: list[int], output: int, *, quantized: bool
+    model: ModelBuilder, op: Op, inputs: list[int], output: int, *, kind: Kind
 ) -> None:
     """Add ``op`` to the file; convolutions get weight and bias as second and third input.
 
-    Int8 kernels came in later operator versions than float ones. DEPTH_TO_SPACE stays at version
+    Integer kernels came in later operator versions than float ones. DEPTH_TO_SPACE stays at version
     1, because the reference kernels refuse version 2.
 
     Raises:
         GraphError: the operation has no TFLite form; lower the graph first.
     """
+    version = _VERSIONS[""].get(kind, 1)
     match op:
         case Conv2D() | DepthwiseConv2D():
-            _add_convolution(model, op, inputs, output, quantized=quantized)
+            _add_convolution(model, op, inputs, output, kind=kind)
         case Add():
             options = schema.AddOptionsT()
             options.fusedActivationFunction = _ACTIVATIONS[op.activation]
             options.potScaleInt16 = False
             tagged = (_OPTIONS.AddOptions, options)
-            model.operator(_CODE.ADD, inputs, output, version=1 + quantized, options=tagged)
+            model.operator(_CODE.ADD, inputs, output, version=version, options=tagged)
         case Concatenation():
             options = schema.ConcatenationOptionsT()
             options.axis = _CHANNEL_AXIS
             tagged = (_OPTIONS.ConcatenationOptions, options)
-            version = 1 + quantized
             model.operator(_CODE.CONCATENATION, inputs, output, version=version, options=tagged)
         case DepthToSpace():
             options = schema.DepthToSpaceOptionsT()
@@ -63,14 +77,13 @@ def add_operator(
             tagged = (_OPTIONS.DepthToSpaceOptions, options)
             model.operator(_CODE.DEPTH_TO_SPACE, inputs, output, options=tagged)
         case Relu():
-            model.operator(_CODE.RELU, inputs, output, version=1 + quantized)
+            model.operator(_CODE.RELU, inputs, output, version=version)
         case Relu6():
-            model.operator(_CODE.RELU6, inputs, output, version=1 + quantized)
+            model.operator(_CODE.RELU6, inputs, output, version=version)
         case Pad(before=before, after=after):
             sides = np.array([(0, 0), *zip(before, after, strict=True), (0, 0)], np.int32)
             constant = model.tensor(f"{op.name}/sides", sides.shape, np.int32, data=sides)
             tagged = (_OPTIONS.PadOptions, schema.PadOptionsT())
-            version = 1 + quantized
             model.operator(_CODE.PAD, [*inputs, constant], output, version=version, options=tagged)
         case _:
             raise GraphError(f"layer {op.name}: {type(op).__name__} has no form in a .tflite file")
@@ -88,16 +101,23 @@ def add_clip(model: ModelBuilder, op: Clip, source: int, middle: int, output: in
         model.operator(_CODE.MAXIMUM, [middle, low], output, options=options)
 
 
-def add_quantize(model: ModelBuilder, source: int, target: int) -> None:
-    """Add QUANTIZE: to the grid of ``target``, from floats or from another grid."""
+def add_quantize(model: ModelBuilder, source: int, target: int, *, wide: bool = False) -> None:
+    """Add QUANTIZE: to the grid of ``target``, from floats or from another grid.
+
+    Args:
+        model: file.
+        source: tensor number.
+        target: tensor number.
+        wide: whether ``target`` is int16.
+    """
     options = (_OPTIONS.QuantizeOptions, schema.QuantizeOptionsT())
-    model.operator(_CODE.QUANTIZE, [source], target, version=1, options=options)
+    model.operator(_CODE.QUANTIZE, [source], target, version=1 + wide, options=options)
 
 
-def add_dequantize(model: ModelBuilder, source: int, target: int) -> None:
-    """Add DEQUANTIZE from int8 to float32."""
+def add_dequantize(model: ModelBuilder, source: int, target: int, *, version: int = 2) -> None:
+    """Add DEQUANTIZE to float32; from int8 with one scale unless ``version`` says otherwise."""
     options = (_OPTIONS.DequantizeOptions, schema.DequantizeOptionsT())
-    model.operator(_CODE.DEQUANTIZE, [source], target, version=2, options=options)
+    model.operator(_CODE.DEQUANTIZE, [source], target, version=version, options=options)
 
 
 def _add_convolution(
@@ -106,7 +126,7 @@ def _add_convolution(
     inputs: list[int],
     output: int,
     *,
-    quantized: bool,
+    kind: Kind,
 ) -> None:
     depthwise = isinstance(op, DepthwiseConv2D)
     options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
@@ -117,8 +137,8 @@ def _add_convolution(
     if depthwise:
         options.depthMultiplier = 1
     tag = _OPTIONS.DepthwiseConv2DOptions if depthwise else _OPTIONS.Conv2DOptions
-    code = _CODE.DEPTHWISE_CONV_2D if depthwise else _CODE.CONV_2D
-    version = 3 if quantized else 1
+    name = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
+    code, version = getattr(_CODE, name), _VERSIONS[name][kind]
     model.operator(code, inputs, output, version=version, options=(tag, options))
 
 

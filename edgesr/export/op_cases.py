@@ -34,7 +34,7 @@ from edgesr.quant.simulate import simulate
 
 Random = np.random.Generator
 Codes = NDArray[Any]
-Simulation = Callable[[str], NDArray[np.int8]]
+Simulation = Callable[[str], NDArray[Any]]
 
 ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "relu6")
 _PADDINGS: tuple[Padding, ...] = ("same", "valid")

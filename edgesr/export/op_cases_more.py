@@ -25,6 +25,7 @@ from edgesr.export.op_cases import (
     weight_of,
     wide,
 )
+from edgesr.export.op_cases_int16 import INT16_CASES
 from edgesr.quant import elementwise, layer_arithmetic
 from edgesr.quant.affine import bias_scales
 from edgesr.quant.elementwise import Function
@@ -464,6 +465,7 @@ CASES: Mapping[str, Callable[[Random], OneOp]] = MappingProxyType(
         "QUANTIZE int8": quantize,
         "QUANTIZE uint8": quantize_uint8,
         "QUANTIZE float32": quantize_float32,
+        **INT16_CASES,
     }
 )
 """Every operation that is simulated, by TFLite's name."""

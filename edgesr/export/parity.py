@@ -1,4 +1,4 @@
-"""Compare an int8 file with its own integer simulation, on every kernel family."""
+"""Compare an integer file with its own simulation, on every kernel family."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from edgesr.errors import DataError
 from edgesr.export.read import ReadModel
 from edgesr.litert import Kernels, open_model
-from edgesr.quant.scheme import CODE_MIN
+from edgesr.quant.int16x8 import simulate_int16
+from edgesr.quant.scheme import CODE_MIN, GREY_LEVELS, WI8_AI16
 from edgesr.quant.simulate import simulate
 
 
@@ -79,7 +80,8 @@ def compare_family(
         pictures, run_file(content, model, pictures, kernels=kernels), strict=True
     ):
         codes = torch.from_numpy(input_codes(model, picture))[None]
-        wanted = simulate(model.quantized, codes, kernels=kernels)[0].numpy()
+        run = simulate_int16 if model.quantized.scheme == WI8_AI16 else simulate
+        wanted = run(model.quantized, codes, kernels=kernels)[0].numpy()
         error = np.abs(found.astype(np.int64) - wanted)
         digest.update(found.tobytes())
         values += error.size
@@ -101,6 +103,8 @@ def run_file(
     """Yield the file's output codes ``(h, w, c)``, whatever numbers it has at its ends."""
     graph, grids = model.quantized.graph, model.quantized.qparams
     source, target = grids[graph.inputs[0].name], grids[graph.outputs[0]]
+    if model.quantized.scheme == WI8_AI16:
+        source = GREY_LEVELS  # int8 codes are widened behind the file's input
     file = open_model(content, kernels=kernels)
     for picture in pictures:
         codes = input_codes(model, picture)[None]

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgesr.errors import CheckpointError, GateError
+from edgesr.errors import CheckpointError, DataError, GateError
 from edgesr.export.calibration import (
     CalibrationSet,
     ImageChoice,
@@ -21,23 +21,21 @@ from edgesr.export.calibration import (
     held_out_pair,
 )
 from edgesr.export.challenge import CHALLENGE_FILES
+from edgesr.export.precisions import PRECISIONS, Int8Network, Network
 from edgesr.export.report import file_metadata, report
-from edgesr.export.tflite import Io, write_float32, write_int8
+from edgesr.export.tflite import Io
 from edgesr.export.verify import (
     ConstantLevels,
     Fidelity,
-    check_operators,
     compare,
     constant_levels,
     fixed_mismatches,
 )
 from edgesr.files import write_bytes, write_json
 from edgesr.graph.capture import capture
-from edgesr.graph.graph import Graph
 from edgesr.graph.passes import lower
 from edgesr.litert import open_model
 from edgesr.models.checkpoint import LoadedModel
-from edgesr.quant.ptq import PtqResult, quantize_graph
 from edgesr.quant.scheme import QuantizedGraph
 
 MAX_DROP = 0.1
@@ -50,8 +48,8 @@ class ExportRequest:
 
     Attributes:
         output: the .tflite file to write.
-        precision: ``int8``, or ``float32`` without quantization.
-        io: dtype of input and output of an int8 file.
+        precision: a key of ``PRECISIONS``.
+        io: dtype of input and output; None takes the precision's first.
         shape: height and width of the only input size, or None for every size.
         calibration: folder with training images; None takes those of the run, else the demo's.
         held_out: folder with images to verify with; None takes those that the run held out.
@@ -61,7 +59,7 @@ class ExportRequest:
 
     output: Path
     precision: str = "int8"
-    io: Io = "int8"
+    io: Io | None = None
     shape: tuple[int, int] | None = None
     calibration: Path | None = None
     held_out: Path | None = None
@@ -77,9 +75,9 @@ class Export:
         request: what was asked for.
         loaded: the network.
         choice: the images.
-        calibration: the crops; None for a float32 file and where the scales were trained.
-        ptq: how the graph was quantized; None where it was not done here.
-        quantized: the quantized graph; None for a float32 file.
+        calibration: the crops; None where none were needed or the scales were trained.
+        network: the network at the precision that was asked for.
+        io: dtype of input and output.
         content: the file's bytes.
         fidelity: comparison with the float network.
         constants: what happens to grey images.
@@ -91,8 +89,8 @@ class Export:
     loaded: LoadedModel
     choice: ImageChoice
     calibration: CalibrationSet | None
-    ptq: PtqResult | None
-    quantized: QuantizedGraph | None
+    network: Network
+    io: Io
     content: bytes
     fidelity: Fidelity
     constants: ConstantLevels
@@ -115,10 +113,10 @@ def export_model(
         trained: its integers where quantization was trained; they are written as they are.
 
     Raises:
-        CheckpointError: float32 or another calibration is asked for of trained integers.
+        CheckpointError: another precision or calibration is asked for of trained integers.
         GateError: operators, exactness or the drop limit are violated.
         GraphError: the network holds something that cannot be exported.
-        DataError: images are missing or damaged.
+        DataError: images are missing or damaged, or there is no such precision or I/O.
         OutputError: the file cannot be written.
     """
     clock = Clock()
@@ -146,16 +144,16 @@ def write_challenge_files(export: Export) -> list[Path]:
         GateError: one of the files is not clean or not exact; none is written then.
         OutputError: a file cannot be written.
     """
-    quantized = export.quantized
-    if quantized is None:
+    network = export.network
+    if not isinstance(network, Int8Network):
         return []
     lr, _ = held_out_pair(export.choice.held_out[0], export.loaded.scale)
     contents: dict[str, bytes] = {}
     for name, (io, shape) in CHALLENGE_FILES.items():
         metadata = file_metadata(export.loaded, export.calibration, precision="int8")
-        content = write_int8(quantized, io=io, shape=shape, metadata=metadata)
-        problems = list(check_operators(content, quantized.graph, io))
-        if fixed_mismatches(open_model(content), quantized, lr):
+        content = network.write(io=io, shape=shape, metadata=metadata)
+        problems = list(network.problems(content, io))
+        if fixed_mismatches(open_model(content), network.simulation, lr):
             problems.append("file and simulation differ")
         if problems:
             raise GateError(f"{name}: refused: {'; '.join(problems)}")
@@ -183,46 +181,49 @@ class Clock:
 def _verified(
     loaded: LoadedModel, request: ExportRequest, clock: Clock, trained: QuantizedGraph | None
 ) -> Export:
+    io = _io(request)
     if trained is not None and (request.precision != "int8" or request.calibration is not None):
         raise CheckpointError(
-            f"{loaded.path}: its scales were trained in int8; drop --float32 and --calibration, or "
-            "export the float run that it came from"
+            f"{loaded.path}: its scales were trained in int8; drop --float32, --precision and "
+            "--calibration, or export the float run that it came from"
         )
     choice = choose_images(
         loaded.path, loaded.scale, calibration=request.calibration, held_out=request.held_out
     )
+    precision = PRECISIONS[request.precision]
     with clock("capture"):
         graph = lower(capture(loaded.module, name=loaded.descriptor.name))
     crops: CalibrationSet | None = None
-    ptq: PtqResult | None = None
-    quantized = trained
-    if request.precision == "int8" and trained is None:
-        with clock("read images"):
-            crops = calibration_set(choice.calibration, loaded.scale, seed=request.seed)
+    network: Network
+    if trained is not None:
+        network = Int8Network(quantized=trained)
+    else:
+        if precision.calibrated:
+            with clock("read images"):
+                crops = calibration_set(choice.calibration, loaded.scale, seed=request.seed)
         with clock("quantize"):
-            ptq = quantize_graph(graph, crops.batches)
-        quantized = ptq.quantized
+            network = precision.make(graph, () if crops is None else crops.batches)
     with clock("write"):
         metadata = file_metadata(loaded, crops, precision=request.precision)
-        content = _written(graph, quantized, request, request.shape, metadata)
+        content = network.write(io=io, shape=request.shape, metadata=metadata)
     with clock("read images"):
         images = [held_out_pair(pair, loaded.scale) for pair in choice.held_out]
     reference = float_reference(loaded.module)
     with clock("verify"):
         free = content
         if request.shape is not None:
-            free = _written(graph, quantized, request, None, metadata)
+            free = network.write(io=io, shape=None, metadata=metadata)
         file = open_model(free, threads=_threads())
-        fidelity = compare(file, images, reference=reference, quantized=quantized)
+        fidelity = compare(file, images, reference=reference, simulation=network.simulation)
         constants = constant_levels(file, reference, reach=loaded.descriptor.receptive_field // 2)
-        problems = _problems(content, quantized, request, fidelity, images[0][0])
+        problems = _problems(content, network, request, fidelity, images[0][0])
     return Export(
         request=request,
         loaded=loaded,
         choice=choice,
         calibration=crops,
-        ptq=ptq,
-        quantized=quantized,
+        network=network,
+        io=io,
         content=content,
         fidelity=fidelity,
         constants=constants,
@@ -231,33 +232,34 @@ def _verified(
     )
 
 
-def _written(
-    graph: Graph,
-    quantized: QuantizedGraph | None,
-    request: ExportRequest,
-    shape: tuple[int, int] | None,
-    metadata: dict[str, str],
-) -> bytes:
-    if quantized is None:
-        return write_float32(graph, shape=shape, metadata=metadata)
-    return write_int8(quantized, io=request.io, shape=shape, metadata=metadata)
+def _io(request: ExportRequest) -> Io:
+    precision = PRECISIONS.get(request.precision)
+    if precision is None:
+        raise DataError(
+            f"precision {request.precision!r} is unknown; choose one of {', '.join(PRECISIONS)}"
+        )
+    io = request.io or precision.ios[0]
+    if io not in precision.ios:
+        raise DataError(
+            f"a {request.precision} file has no {io} input; choose one of "
+            f"{', '.join(precision.ios)}"
+        )
+    return io
 
 
 def _problems(
     content: bytes,
-    quantized: QuantizedGraph | None,
+    network: Network,
     request: ExportRequest,
     fidelity: Fidelity,
     lr: NDArray[np.uint8],
 ) -> tuple[str, ...]:
-    problems: list[str] = []
-    if quantized is not None:
-        problems += check_operators(content, quantized.graph, request.io)
-        differing = fidelity.mismatches or 0
-        if request.shape is not None:
-            differing += fixed_mismatches(open_model(content), quantized, lr)
-        if differing:
-            problems.append(f"file and integer simulation differ in {differing} values, want 0")
+    problems = list(network.problems(content, _io(request)))
+    differing = fidelity.mismatches or 0
+    if network.simulation is not None and request.shape is not None:
+        differing += fixed_mismatches(open_model(content), network.simulation, lr)
+    if differing:
+        problems.append(f"file and integer simulation differ in {differing} values, want 0")
     if fidelity.drop > request.max_drop:
         problems.append(
             f"PSNR drops by {fidelity.drop:.3f} dB against float, want {request.max_drop} at most"

@@ -1,4 +1,4 @@
-"""Read an int8 .tflite file back into the quantized graph that it holds: ``write_int8`` undone.
+"""Read an integer .tflite file back into its graph: ``write_int8`` and ``write_int16x8`` undone.
 
 Files of other writers are read too where they hold nothing but operations that are simulated.
 """
@@ -14,12 +14,21 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from edgesr.errors import CheckpointError, GraphError
+from edgesr.export.read_int16 import begins_wide, check_wide, peel_wide
 from edgesr.export.read_ops import OpFacts, read_op
-from edgesr.export.tflite import PLACEHOLDER_SIZE, Io
+from edgesr.export.sheet import PLACEHOLDER_SIZE
+from edgesr.export.tflite import Io
 from edgesr.graph.graph import Graph, TensorSpec
 from edgesr.graph.ops import Op
 from edgesr.graph.shapes import infer_shapes
-from edgesr.quant.scheme import CODE_MIN, QParams, QuantizedGraph, QuantizedWeight
+from edgesr.quant.scheme import (
+    CODE_MIN,
+    WI8_AI8,
+    WI8_AI16,
+    QParams,
+    QuantizedGraph,
+    QuantizedWeight,
+)
 
 _DAMAGED = (
     struct.error,
@@ -36,7 +45,8 @@ _OPERATORS: Mapping[int, str] = {
 _TYPES: Mapping[int, str] = {
     code: name for name, code in vars(schema.TensorType).items() if name.isupper()
 }
-_DTYPES: Mapping[str, npt.DTypeLike] = {"INT8": np.int8, "INT32": np.int32}
+_DTYPES: Mapping[str, npt.DTypeLike] = {"INT8": np.int8, "INT32": np.int32, "INT64": np.int64}
+_BITS: Mapping[str, int] = {"INT8": 8, "INT16": 16}
 _IO: Mapping[str, Io] = {"INT8": "int8", "UINT8": "uint8", "FLOAT32": "float32"}
 _RANK = 4
 _FREE = -1
@@ -44,7 +54,7 @@ _FREE = -1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReadModel:
-    """What an int8 file holds.
+    """What an integer file holds.
 
     Attributes:
         quantized: the network between the file's ends.
@@ -97,26 +107,33 @@ class _Reader:
     names: dict[int, str] = field(default_factory=dict)
     grids: dict[str, QParams] = field(default_factory=dict)
     weights: dict[str, QuantizedWeight] = field(default_factory=dict)
+    narrowed: dict[int, int] = field(default_factory=dict)
 
     def read(self) -> ReadModel:
         graph = self._graph()
         if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-            raise self._refused("has not one input and one output")
+            raise self.refused("has not one input and one output")
         first, last = int(graph.inputs[0]), int(graph.outputs[0])
         operators = list(graph.operators)
-        io = _IO.get(self._type(first))
-        if io is None or self._type(last) != self._type(first):
-            raise self._refused(
-                f"input is {self._type(first)} and output {self._type(last)}, "
+        io = _IO.get(self.dtype(first))
+        if io is None or self.dtype(last) != self.dtype(first):
+            raise self.refused(
+                f"input is {self.dtype(first)} and output {self.dtype(last)}, "
                 "want both INT8, UINT8 or FLOAT32"
             )
         inner = first, last
-        if io != "int8":
+        scheme = WI8_AI8
+        if begins_wide(self, operators):
+            scheme = WI8_AI16
+            inner, operators, self.narrowed = peel_wide(self, operators, (first, last), io)
+        elif io != "int8":
             inner, operators = self._peeled(operators, first, last, io)
         labels = dict(zip(inner, (first, last), strict=True))
         self._name_tensors(labels)
         source = self.activation(inner[0])
         ops = tuple(self._op(number, one) for number, one in enumerate(operators))
+        if scheme == WI8_AI16:
+            check_wide(self, source, self.names[inner[1]])
         shape = self._shape(first)
         channels = int(self.tensor(first).shape[3])
         read = Graph(
@@ -126,42 +143,46 @@ class _Reader:
             ops=ops,
         )
         infer_shapes(read, *(shape or PLACEHOLDER_SIZE))
-        quantized = QuantizedGraph(graph=read, qparams=self.grids, weights=self.weights)
+        quantized = QuantizedGraph(
+            graph=read, qparams=self.grids, weights=self.weights, scheme=scheme
+        )
         return ReadModel(quantized=quantized, io=io, shape=shape, metadata=self._metadata())
 
     def tensor(self, number: int) -> Any:
         """Return the tensor ``number``; negative numbers are missing optional inputs."""
         if number < 0:
-            raise self._refused("an operator lacks an input that is needed, such as a bias")
+            raise self.refused("an operator lacks an input that is needed, such as a bias")
         return self.model.subgraphs[0].tensors[number]
 
     def activation(self, number: int) -> str:
         """Return the name of a tensor that is computed, after taking its grid."""
         name = self.names[number]
-        if self._type(number) != "INT8":
-            raise self._refused(
-                f"tensor {name!r} is {self._type(number)}, want INT8; this is no full-integer file"
+        bits = _BITS.get(self.dtype(number))
+        if bits is None:
+            raise self.refused(
+                f"tensor {name!r} is {self.dtype(number)}, want INT8 or INT16; this is no "
+                "full-integer file"
             )
         if name not in self.grids:
             scales, zeros = self.grid(number)
             if len(scales) != 1:
-                raise self._refused(f"tensor {name!r} has {len(scales)} scales, want 1")
+                raise self.refused(f"tensor {name!r} has {len(scales)} scales, want 1")
             try:
-                self.grids[name] = QParams(scale=scales[0], zero_point=int(zeros[0]))
+                self.grids[name] = QParams(scale=scales[0], zero_point=int(zeros[0]), bits=bits)
             except GraphError as error:
-                raise self._refused(f"tensor {name!r}: {error}") from error
+                raise self.refused(f"tensor {name!r}: {error}") from error
         return name
 
     def grid(self, number: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Return scales and zero points of a tensor."""
         quantization = self.tensor(number).quantization
         if quantization is None or quantization.scale is None or not len(quantization.scale):
-            raise self._refused(f"tensor {self.label(number)!r} has no scale")
+            raise self.refused(f"tensor {self.label(number)!r} has no scale")
         scales = np.asarray(quantization.scale, np.float32)
         zeros = quantization.zeroPoint
         points = np.zeros(len(scales), np.int64) if zeros is None else np.asarray(zeros, np.int64)
         if len(points) != len(scales):
-            raise self._refused(f"tensor {self.label(number)!r} lacks zero points")
+            raise self.refused(f"tensor {self.label(number)!r} lacks zero points")
         return scales, points
 
     def constant(self, number: int, dtype: str) -> npt.NDArray[Any]:
@@ -171,12 +192,12 @@ class _Reader:
             CheckpointError: it has another dtype, no content or too little.
         """
         tensor = self.tensor(number)
-        if self._type(number) != dtype:
-            raise self._refused(f"{self.label(number)!r} is {self._type(number)}, want {dtype}")
+        if self.dtype(number) != dtype:
+            raise self.refused(f"{self.label(number)!r} is {self.dtype(number)}, want {dtype}")
         data = self.model.buffers[tensor.buffer].data
         shape = tuple(int(size) for size in tensor.shape)
         if data is None or not len(data):
-            raise self._refused(f"{self.label(number)!r} is no constant")
+            raise self.refused(f"{self.label(number)!r} is no constant")
         values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), _DTYPES[dtype])
         return values.reshape(shape).copy()
 
@@ -184,35 +205,44 @@ class _Reader:
         """Return a tensor's name as the file has it."""
         return _text(self.tensor(number).name)
 
-    def _refused(self, reason: str) -> CheckpointError:
-        return CheckpointError(f"{self.file}: {reason}; want an int8 file as edgesr writes it")
+    def refused(self, reason: str) -> CheckpointError:
+        """Return the error that says why the file is not read."""
+        return CheckpointError(
+            f"{self.file}: {reason}; want an int8 or int16x8 file as edgesr writes it"
+        )
 
     def _graph(self) -> Any:
         if len(self.model.subgraphs or ()) != 1:
-            raise self._refused(f"{len(self.model.subgraphs or ())} subgraphs, want 1")
+            raise self.refused(f"{len(self.model.subgraphs or ())} subgraphs, want 1")
         for tensor in self.model.subgraphs[0].tensors:
             if tensor.shape is not None and np.asarray(tensor.shape).size > _RANK:
-                raise self._refused(f"tensor {_text(tensor.name)!r} has more than {_RANK} axes")
+                raise self.refused(f"tensor {_text(tensor.name)!r} has more than {_RANK} axes")
         return self.model.subgraphs[0]
 
-    def _type(self, number: int) -> str:
+    def dtype(self, number: int) -> str:
+        """Return a tensor's type, such as ``INT8``."""
         return _TYPES.get(self.tensor(number).type, "of unknown type")
 
     def _peeled(
         self, operators: list[Any], first: int, last: int, io: Io
     ) -> tuple[tuple[int, int], list[Any]]:
         """Return the int8 tensors behind the ends of the file and the operators between them."""
+        if not operators:
+            raise self.refused("has no operators")
         ending = "QUANTIZE" if io == "uint8" else "DEQUANTIZE"
-        codes = [self._code(one) for one in (operators[0], operators[-1])]
+        codes = [self.code(one) for one in (operators[0], operators[-1])]
         begin, end = operators[0], operators[-1]
         if codes != ["QUANTIZE", ending] or begin.inputs[0] != first or end.outputs[0] != last:
-            raise self._refused(f"{io} input and output without QUANTIZE and {ending} at the ends")
+            raise self.refused(
+                f"{io} input and output without QUANTIZE and {ending} at the ends"
+                + (", so it computes in floats, without a simulation" if io == "float32" else "")
+            )
         inner = int(begin.outputs[0]), int(end.inputs[0])
         if io == "uint8":
             for outside, inside in zip((first, last), inner, strict=True):
                 (scale, zero), (other, point) = self.grid(outside), self.grid(inside)
                 if scale[0] != other[0] or zero[0] + CODE_MIN != point[0]:
-                    raise self._refused("the QUANTIZE at an end changes the grid")
+                    raise self.refused("the QUANTIZE at an end changes the grid")
         return inner, operators[1:-1]
 
     def _name_tensors(self, labels: Mapping[int, int]) -> None:
@@ -226,11 +256,11 @@ class _Reader:
             self.names[number] = name
 
     def _op(self, number: int, operator: Any) -> Op:
-        code = self._code(operator)
+        code = self.code(operator)
         facts = OpFacts(
             code=code,
             where=f"operator {number} ({code})",
-            inputs=[int(one) for one in operator.inputs],
+            inputs=[self.narrowed.get(int(one), int(one)) for one in operator.inputs],
             output=int(operator.outputs[0]),
             options=operator.builtinOptions,
         )
@@ -239,14 +269,15 @@ class _Reader:
             self.weights[op.name] = weight
         return op
 
-    def _code(self, operator: Any) -> str:
+    def code(self, operator: Any) -> str:
+        """Return an operator's name."""
         entry = self.model.operatorCodes[operator.opcodeIndex]
         return _OPERATORS.get(max(entry.builtinCode, entry.deprecatedBuiltinCode), "CUSTOM")
 
     def _shape(self, number: int) -> tuple[int, int] | None:
         tensor = self.tensor(number)
         if len(tensor.shape) != _RANK:
-            raise self._refused(f"the input has {len(tensor.shape)} axes, want (1, h, w, c)")
+            raise self.refused(f"the input has {len(tensor.shape)} axes, want (1, h, w, c)")
         signature = tensor.shapeSignature
         if signature is not None and len(signature) == _RANK and signature[1] == _FREE:
             return None

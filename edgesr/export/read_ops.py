@@ -23,6 +23,7 @@ from edgesr.graph.ops import (
     Relu6,
 )
 from edgesr.quant.affine import bias_scales
+from edgesr.quant.int16x8 import WIDE_BITS
 from edgesr.quant.scheme import WEIGHT_MAX, QParams, QuantizedWeight
 
 READABLE = (
@@ -107,7 +108,10 @@ def _plain(tensors: Tensors, facts: OpFacts) -> Op:
     names: dict[str, Any] = {"name": output, "inputs": inputs, "output": output}
     if facts.code == "ADD":
         return Add(**names, activation=_activation(facts))
-    if any(tensors.grids[name] != tensors.grids[output] for name in inputs):
+    target = tensors.grids[output]
+    widths = {tensors.grids[name].bits for name in inputs}
+    narrows = facts.code == "DEPTH_TO_SPACE" and widths != {target.bits}  # behind a QUANTIZE
+    if not narrows and any(tensors.grids[name] != target for name in inputs):
         raise GraphError(f"{facts.where}: input and output are on different grids, want one")
     match facts.code:
         case "CONCATENATION":
@@ -143,7 +147,7 @@ def _layer(tensors: Tensors, facts: OpFacts) -> tuple[Op, QuantizedWeight]:
     _want(facts, "padding", options.padding, tuple(_PADDINGS))
     source, output = tensors.activation(facts.inputs[0]), tensors.activation(facts.output)
     values = tensors.constant(facts.inputs[1], "INT8")
-    bias = tensors.constant(facts.inputs[2], "INT32")
+    bias = _bias(tensors, facts, wide=tensors.grids[source].bits == WIDE_BITS)
     axis = 3 if depthwise else 0
     if values.ndim != 4 or bias.shape != (values.shape[axis],):  # noqa: PLR2004 - axes
         raise GraphError(f"{facts.where}: weight {values.shape} and bias {bias.shape} do not fit")
@@ -171,6 +175,14 @@ def _layer(tensors: Tensors, facts: OpFacts) -> tuple[Op, QuantizedWeight]:
         activation=_activation(facts),
     )
     return op, QuantizedWeight(values=values, scales=scales, bias=bias)
+
+
+def _bias(tensors: Tensors, facts: OpFacts, *, wide: bool) -> npt.NDArray[np.int32]:
+    """Return the bias: int32, or int64 beside int16 activations."""
+    bias = tensors.constant(facts.inputs[2], "INT64" if wide else "INT32")
+    if wide and np.abs(bias).max(initial=0) > np.iinfo(np.int32).max:
+        raise GraphError(f"{facts.where}: a bias is beyond 32 bits, which is not simulated")
+    return bias.astype(np.int32)
 
 
 def _weight_scales(tensors: Tensors, facts: OpFacts, channels: int) -> npt.NDArray[np.float32]:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from edgesr import __version__
 from edgesr.export.inspect import read_content
+from edgesr.export.precisions import PRECISIONS
 from edgesr.files import sha256_file
 from edgesr.litert import version as litert_version
 
 if TYPE_CHECKING:
     from edgesr.export.calibration import CalibrationSet
     from edgesr.export.pipeline import Export
+    from edgesr.export.precisions import Network
     from edgesr.models.checkpoint import LoadedModel
-    from edgesr.quant.ptq import PtqResult
-    from edgesr.quant.scheme import QuantizedGraph
 
 SCHEMA = "edgesr/export/1"
 METADATA_KEY = "edgesr"
@@ -62,22 +62,22 @@ def report(export: "Export") -> dict[str, Any]:
             "metadata": dict(loaded.metadata),
         },
         "precision": request.precision,
-        "io": request.io if request.precision == "int8" else "float32",
+        "io": export.io,
         "shape": None if request.shape is None else list(request.shape),
         "operators": dict(Counter(content.operators)),
         "operator_list": list(content.operators),
-        "quantization": _quantization(export.quantized, export.ptq),
+        "quantization": _quantization(export.network, request.precision),
         "calibration": _calibration(export),
         "verification": _verification(export),
         "seconds": {stage: round(value, 3) for stage, value in export.seconds.items()},
     }
 
 
-def _quantization(
-    quantized: "QuantizedGraph | None", ptq: "PtqResult | None"
-) -> dict[str, Any] | None:
+def _quantization(network: "Network", precision: str) -> dict[str, Any] | None:
+    scheme = PRECISIONS[precision].scheme
+    quantized, ptq = network.quantized, network.ptq
     if quantized is None:
-        return None
+        return _weights_only(network, scheme) if network.fitted else None
     return {
         "scheme": quantized.scheme,
         "trained": ptq is None,
@@ -93,6 +93,15 @@ def _quantization(
             }
             for name, grid in quantized.qparams.items()
         },
+    }
+
+
+def _weights_only(network: "Network", scheme: str) -> dict[str, Any]:
+    return {
+        "scheme": scheme,
+        "trained": False,
+        "bias_corrections": {name: one.correction for name, one in network.fitted.items()},
+        "weight_bits": {name: one.bits for name, one in network.fitted.items()},
     }
 
 

@@ -1,32 +1,22 @@
 """Write a graph as a .tflite file: float32, or an int8 core with int8, uint8 or float32 I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from edgesr.errors import GraphError
 from edgesr.export.flatbuffer import ModelBuilder
-from edgesr.export.lowering import (
-    add_clip,
-    add_dequantize,
-    add_operator,
-    add_quantize,
-)
+from edgesr.export.lowering import Kind, add_dequantize, add_quantize
+from edgesr.export.sheet import Constants, Sheet
 from edgesr.graph.graph import Graph
-from edgesr.graph.ops import Clip, Conv2D, DepthwiseConv2D, Op, WeightedOp
-from edgesr.graph.shapes import Shape, infer_shapes
+from edgesr.graph.ops import WeightedOp
 from edgesr.quant.affine import bias_scales
-from edgesr.quant.scheme import CODE_MIN, QuantizedGraph
+from edgesr.quant.scheme import BITS, CODE_MIN, QuantizedGraph
 from edgesr.quant.weights import channel_axis
 
 Io = Literal["int8", "uint8", "float32"]
-
-PLACEHOLDER_SIZE = (64, 64)
-"""Size that a file for every size names until the caller sets another."""
-
-_DESCRIPTION = "edgesr super-resolution"
 
 
 def write_float32(
@@ -45,7 +35,22 @@ def write_float32(
     Raises:
         GraphError: the graph was not lowered.
     """
-    sheet = _Sheet(graph=graph, quantized=None, shapes=_shapes(graph, shape), free=shape is None)
+    return write_float_activations(graph, float32_constants, shape=shape, metadata=metadata)
+
+
+def write_float_activations(
+    graph: Graph,
+    constants: Constants,
+    *,
+    shape: tuple[int, int] | None,
+    metadata: Mapping[str, str] | None,
+) -> bytes:
+    """Return the content of a file that computes in float32 with weights as ``constants`` stores.
+
+    Raises:
+        GraphError: the graph was not lowered.
+    """
+    sheet = Sheet(graph=graph, grids=None, constants=constants, shape=shape)
     for spec in graph.inputs:
         sheet.activation(spec.name)
     sheet.body()
@@ -69,119 +74,108 @@ def write_int8(
         io: dtype of input and output.
         shape: height and width of the only input size, or None for every size.
         metadata: text entries for the file; keys start with ``edgesr``.
+
+    Raises:
+        GraphError: a tensor or weight has another width than 8 bits.
     """
-    graph = quantized.graph
-    shapes = _shapes(graph, shape)
-    sheet = _Sheet(graph=graph, quantized=quantized, shapes=shapes, free=shape is None)
+    refuse_widths(quantized, activations=BITS)
+    sheet = Sheet(
+        graph=quantized.graph,
+        grids=quantized.qparams,
+        constants=int_constants(quantized, bias=np.int32, kind="int8"),
+        shape=shape,
+    )
+    names = [spec.name for spec in quantized.graph.inputs]
     if io == "int8":
-        for spec in graph.inputs:
-            sheet.activation(spec.name)
+        for name in names:
+            sheet.activation(name)
         sheet.body()
         return sheet.finish(sheet.inputs(), sheet.outputs(), metadata)
-    outer = {spec.name: sheet.outer(spec.name, spec.name, io) for spec in graph.inputs}
+    outer = {name: outer_tensor(sheet, name, io) for name in names}
     for name, number in outer.items():
         add_quantize(sheet.model, number, sheet.activation(name, label=f"{name}/int8"))
+    return finish_ends(sheet, outer, io, metadata)
+
+
+def finish_ends(
+    sheet: Sheet, inputs: Mapping[str, int], io: Io, metadata: Mapping[str, str] | None
+) -> bytes:
+    """Add the body and ends of dtype ``io`` to a sheet of int8 outputs; return the content."""
+    graph = sheet.graph
+    if io == "int8":
+        sheet.body()
+        return sheet.finish(inputs, sheet.outputs(), metadata)
     sheet.body(labels={name: f"{name}/int8" for name in graph.outputs})
-    ends = {name: sheet.outer(name, name, io) for name in graph.outputs}
+    ends = {name: outer_tensor(sheet, name, io) for name in graph.outputs}
     add_end = add_dequantize if io == "float32" else add_quantize
     for name, number in ends.items():
         add_end(sheet.model, sheet.numbers[name], number)
-    return sheet.finish(outer, ends, metadata)
+    return sheet.finish(inputs, ends, metadata)
 
 
-@dataclass(kw_only=True)
-class _Sheet:
-    """The tensors of one file while it is written."""
-
-    graph: Graph
-    quantized: QuantizedGraph | None
-    shapes: Mapping[str, Shape]
-    free: bool
-    numbers: dict[str, int] = field(default_factory=dict)
-    model: ModelBuilder = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.model = ModelBuilder(name=self.graph.name, description=_DESCRIPTION)
-
-    def activation(self, name: str, *, label: str | None = None) -> int:
-        """Add the tensor ``name`` of the graph."""
-        grid = None
-        if self.quantized is not None:
-            qparams = self.quantized.qparams[name]
-            grid = (qparams.scale, qparams.zero_point)
-        dtype: npt.DTypeLike = np.float32 if grid is None else np.int8
-        self.numbers[name] = self._tensor(label or name, name, dtype, grid)
-        return self.numbers[name]
-
-    def outer(self, label: str, like: str, io: Io) -> int:
-        """Add an input or output of the file that differs in dtype from the graph's tensor."""
-        if self.quantized is None or io == "float32":
-            return self._tensor(label, like, np.float32, None)
-        qparams = self.quantized.qparams[like]
-        grid = (qparams.scale, qparams.zero_point - CODE_MIN)
-        return self._tensor(label, like, np.uint8, grid)
-
-    def body(self, *, labels: Mapping[str, str] | None = None) -> None:
-        """Add every operation of the graph."""
-        for op in self.graph.ops:
-            inputs = [self.numbers[name] for name in op.inputs]
-            if isinstance(op, (Conv2D, DepthwiseConv2D)):
-                inputs += self._constants(op)
-            middle = self._clip_middle(op)
-            output = self.activation(op.output, label=(labels or {}).get(op.output))
-            quantized = self.quantized is not None
-            if isinstance(op, Clip) and middle is not None:
-                add_clip(self.model, op, inputs[0], middle, output)
-            else:
-                add_operator(self.model, op, inputs, output, quantized=quantized)
-
-    def inputs(self) -> dict[str, int]:
-        """Return the numbers of the graph's inputs by name."""
-        return {spec.name: self.numbers[spec.name] for spec in self.graph.inputs}
-
-    def outputs(self) -> dict[str, int]:
-        """Return the numbers of the graph's outputs by name."""
-        return {name: self.numbers[name] for name in self.graph.outputs}
-
-    def finish(
-        self,
-        inputs: Mapping[str, int],
-        outputs: Mapping[str, int],
-        metadata: Mapping[str, str] | None,
-    ) -> bytes:
-        """Return the content of the file."""
-        return self.model.finish(inputs, outputs, metadata or {})
-
-    def _tensor(
-        self, label: str, like: str, dtype: npt.DTypeLike, grid: tuple[Any, Any] | None
-    ) -> int:
-        height, width, channels = self.shapes[like]
-        signature = [1, -1, -1, channels] if self.free else None
-        sizes = [1, height, width, channels]
-        return self.model.tensor(label, sizes, dtype, signature=signature, grid=grid)
-
-    def _constants(self, op: WeightedOp) -> list[int]:
-        weight, bias = f"{op.name}/weight", f"{op.name}/bias"
-        add = self.model.tensor
-        if self.quantized is None:
-            return [
-                add(weight, op.weight.shape, np.float32, data=op.weight),
-                add(bias, op.bias.shape, np.float32, data=op.bias),
-            ]
-        integers = self.quantized.weights[op.name]
-        steps = bias_scales(self.quantized.qparams[op.inputs[0]].scale, integers.scales)
-        shape = integers.values.shape
-        grid, axis = (integers.scales, 0), channel_axis(op)
-        return [
-            add(weight, shape, np.int8, data=integers.values, grid=grid, axis=axis),
-            add(bias, integers.bias.shape, np.int32, data=integers.bias, grid=(steps, 0)),
-        ]
-
-    def _clip_middle(self, op: Op) -> int | None:
-        if not isinstance(op, Clip):
-            return None
-        return self._tensor(f"{op.name}/high", op.output, np.float32, None)
+def outer_tensor(sheet: Sheet, name: str, io: Io) -> int:
+    """Add an input or output of the file that differs in dtype from the graph's int8 tensor."""
+    if sheet.grids is None or io == "float32":
+        return sheet.tensor(name, name, None)
+    grid = sheet.grids[name]
+    return sheet.typed(name, name, np.uint8, (float(grid.scale), grid.zero_point - CODE_MIN))
 
 
-def _shapes(graph: Graph, shape: tuple[int, int] | None) -> dict[str, Shape]:
-    return infer_shapes(graph, *(shape or PLACEHOLDER_SIZE))
+def refuse_widths(quantized: QuantizedGraph, *, activations: int) -> None:
+    """Refuse a network whose integers no kernel of the file computes with.
+
+    Raises:
+        GraphError: names the first tensor or weight of another width.
+    """
+    found = {f"tensor {name}": one.bits for name, one in quantized.qparams.items()}
+    weights = {f"weight of layer {name}": one.bits for name, one in quantized.weights.items()}
+    allowed = {BITS, activations}
+    for what, bits in (found | weights).items():
+        if bits not in (allowed if what in found else {BITS}):
+            reason = (
+                "networks below 8 bits are simulated only, never exported"
+                if bits < BITS
+                else "write it as int16x8"
+            )
+            raise GraphError(
+                f"scheme {quantized.scheme}: {what} has {bits} bits, want {BITS}; {reason}"
+            )
+
+
+def float32_constants(model: ModelBuilder, op: WeightedOp) -> tuple[list[int], Kind]:
+    """Add weight and bias of a layer as float32."""
+    weight = model.tensor(f"{op.name}/weight", op.weight.shape, np.float32, data=op.weight)
+    return [weight, float32_bias(model, op.name, op.bias)], "float32"
+
+
+def float32_bias(model: ModelBuilder, layer: str, bias: npt.NDArray[np.float32]) -> int:
+    """Add the bias of a layer as float32."""
+    return model.tensor(f"{layer}/bias", bias.shape, np.float32, data=bias)
+
+
+def int_constants(
+    quantized: QuantizedGraph, *, bias: type[np.signedinteger], kind: Kind
+) -> Constants:
+    """Return what adds int8 weights and biases of type ``bias`` with their scales."""
+
+    def add(model: ModelBuilder, op: WeightedOp) -> tuple[list[int], Kind]:
+        integers = quantized.weights[op.name]
+        steps = bias_scales(quantized.qparams[op.inputs[0]].scale, integers.scales)
+        weight = model.tensor(
+            f"{op.name}/weight",
+            integers.values.shape,
+            np.int8,
+            data=integers.values,
+            grid=(integers.scales, 0),
+            axis=channel_axis(op),
+        )
+        number = model.tensor(
+            f"{op.name}/bias",
+            integers.bias.shape,
+            bias,
+            data=integers.bias.astype(bias),
+            grid=(steps, 0),
+        )
+        return [weight, number], kind
+
+    return add

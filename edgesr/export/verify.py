@@ -1,4 +1,4 @@
-"""Prove an exported file by running it: operators, exactness, fidelity, colour."""
+"""Prove an exported file by running it: exactness, fidelity, colour."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,46 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from edgesr.errors import DataError
-from edgesr.export.inspect import read_content
-from edgesr.export.tflite import Io
-from edgesr.graph.graph import Graph
-from edgesr.graph.ops import (
-    Add,
-    Concatenation,
-    Conv2D,
-    DepthToSpace,
-    DepthwiseConv2D,
-    Pad,
-    Relu,
-    Relu6,
-)
+from edgesr.export.precisions import Simulation
 from edgesr.litert import LiteModel
 from edgesr.metrics import psnr
-from edgesr.quant.scheme import CODE_MIN, QuantizedGraph
-from edgesr.quant.simulate import simulate
 
-OPERATORS: dict[type, str] = {
-    Conv2D: "CONV_2D",
-    DepthwiseConv2D: "DEPTHWISE_CONV_2D",
-    Add: "ADD",
-    Concatenation: "CONCATENATION",
-    DepthToSpace: "DEPTH_TO_SPACE",
-    Pad: "PAD",
-    Relu: "RELU",
-    Relu6: "RELU6",
-}
-"""The operators that an int8 file may hold between its ends, by operation of the graph."""
-
-_ENDS: dict[str, tuple[str, ...]] = {
-    "int8": (),
-    "uint8": ("QUANTIZE", "QUANTIZE"),
-    "float32": ("QUANTIZE", "DEQUANTIZE"),
-}
-_INT8_TYPES = frozenset({"INT8", "INT32"})
 _LEVELS = 256
 
 Reference = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -59,7 +26,8 @@ class Fidelity:
     Attributes:
         images: number of images.
         values: number of output values.
-        mismatches: values in which file and integer simulation differ; None for a float32 file.
+        mismatches: values in which file and integer simulation differ; None for a file that
+            computes in floats.
         psnr_to_float: dB between the file's 8-bit output and the float output, which is not
             rounded, mean over images.
         worst_to_float: the same for the image where it is lowest.
@@ -102,34 +70,12 @@ class ConstantLevels:
     max_error_float: int
 
 
-def check_operators(content: bytes, graph: Graph, io: Io) -> tuple[str, ...]:
-    """Return what is wrong with the operators of an int8 file; nothing when it is clean.
-
-    The file must hold the graph's operations one to one, in order, and between its ends int8 and
-    int32 tensors only: no TRANSPOSE, no clip, no float operator.
-    """
-    found = read_content(content)
-    before, after = _ENDS[io][:1], _ENDS[io][1:]
-    wanted = (*before, *(OPERATORS.get(type(op), type(op).__name__) for op in graph.ops), *after)
-    problems: list[str] = []
-    allowed = {*OPERATORS.values(), *_ENDS[io]}
-    foreign = sorted(set(found.operators) - allowed)
-    if foreign:
-        problems.append(f"operator {', '.join(foreign)} is not allowed in an int8 file")
-    elif found.operators != wanted:
-        problems.append(f"operators are {' '.join(found.operators)}, want {' '.join(wanted)}")
-    types = sorted(found.inner_types - _INT8_TYPES)
-    if types:
-        problems.append(f"inner tensors are {', '.join(types)}, want INT8 and INT32")
-    return tuple(problems)
-
-
 def compare(
     file: LiteModel,
     images: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
     *,
     reference: Reference,
-    quantized: QuantizedGraph | None,
+    simulation: Simulation | None,
 ) -> Fidelity:
     """Run the file on held-out images beside the float network and the integer simulation.
 
@@ -137,7 +83,7 @@ def compare(
         file: one for every size, opened on the kernels that the simulation stands for.
         images: LR and HR.
         reference: the float network.
-        quantized: simulated beside the file; None for a float32 file.
+        simulation: what the file must equal; None for one that computes in floats.
 
     Raises:
         DataError: there are no images.
@@ -151,8 +97,8 @@ def compare(
     scores: list[tuple[float, float]] = []
     for lr, hr in images:
         sr = file.upscale(lr)
-        if quantized is not None:
-            mismatches += int(np.count_nonzero(sr != simulate_image(quantized, lr)))
+        if simulation is not None:
+            mismatches += int(np.count_nonzero(sr != simulation(lr)))
         values += sr.size
         wanted = reference(lr)
         error = sr.astype(np.float64) - wanted
@@ -166,7 +112,7 @@ def compare(
     return Fidelity(
         images=len(images),
         values=values,
-        mismatches=None if quantized is None else mismatches,
+        mismatches=None if simulation is None else mismatches,
         psnr_to_float=float(np.mean(to_float)),
         worst_to_float=min(to_float),
         colour_bias=(red, green, blue),
@@ -205,7 +151,7 @@ def constant_levels(file: LiteModel, reference: Reference, *, reach: int) -> Con
     )
 
 
-def fixed_mismatches(file: LiteModel, quantized: QuantizedGraph, lr: NDArray[np.uint8]) -> int:
+def fixed_mismatches(file: LiteModel, simulation: Simulation, lr: NDArray[np.uint8]) -> int:
     """Count the values in which a file of one fixed size differs from the simulation.
 
     The image is repeated or cut to the file's size.
@@ -213,14 +159,7 @@ def fixed_mismatches(file: LiteModel, quantized: QuantizedGraph, lr: NDArray[np.
     height, width = file.fixed_shape or lr.shape[:2]
     repeats = (-(-height // lr.shape[0]), -(-width // lr.shape[1]), 1)
     image = np.ascontiguousarray(np.tile(lr, repeats)[:height, :width])
-    return int(np.count_nonzero(file.upscale(image) != simulate_image(quantized, image)))
-
-
-def simulate_image(quantized: QuantizedGraph, lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Upscale one uint8 image ``(h, w, 3)`` by integer simulation of XNNPACK."""
-    codes = torch.from_numpy((lr.astype(np.int16) + CODE_MIN).astype(np.int8))
-    result = simulate(quantized, codes[None])[0].numpy()
-    return (result.astype(np.int16) - CODE_MIN).astype(np.uint8)
+    return int(np.count_nonzero(file.upscale(image) != simulation(image)))
 
 
 def _decibels(mean_square: float) -> float:

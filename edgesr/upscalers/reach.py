@@ -63,7 +63,9 @@ def tflite_reach(path: Path) -> int | None:
         rule = _RULES.get(names[max(opcode.builtinCode, opcode.deprecatedBuiltinCode)])
         inputs = [int(index) for index in operator.inputs if index >= 0]
         seen = [index for index in inputs if index in reaches]
-        if rule is None or not seen:
+        if not seen:
+            continue  # it works on constants: the DEQUANTIZE of a stored weight
+        if rule is None:
             return None
         step = _Step(
             reaches=[reaches[index] for index in seen],

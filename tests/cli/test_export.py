@@ -47,11 +47,28 @@ def test_json_is_one_document_on_stdout(
     assert (document["io"], document["verification"]["mismatches"]) == ("uint8", 0)
 
 
+def test_int16x8_is_certified_and_float16_is_not(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for precision, certified in (("int16x8", True), ("float16", False)):
+        output = tmp_path / f"{precision}.tflite"
+        assert run(["export", str(output), "-p", precision, *arguments]) == 0
+        assert output.with_suffix(".certificate.json").is_file() is certified
+        assert json.loads(output.with_suffix(".json").read_text())["precision"] == precision
+    assert run(["verify", str(tmp_path / "float16.tflite")]) == 3
+    assert "it computes in floats, without a simulation" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--int8", "--float32"], "exclude each other"),
-        (["--float32", "--io", "uint8"], "are for int8 files"),
+        (["--precision", "float16", "--int8"], "--precision and --int8 exclude each other"),
+        (["--precision", "int8", "--float32"], "exclude each other"),
+        (["--float32", "--io", "uint8"], "--io is for int8 and int16x8 files"),
+        (["--precision", "weight_int4", "--io", "int8"], "has float32 input and output"),
+        (["--precision", "int16x8", "--challenge"], "--challenge is for int8 files"),
+        (["--precision", "int2"], "int2"),
         (["--shape", "360"], "want HEIGHTxWIDTH"),
         (["--challenge"], "--challenge writes a file of that name"),
     ],
@@ -82,7 +99,7 @@ def test_a_drop_beyond_the_limit_exits_1(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.MonkeyPatch().context() as patch:
-        patch.setattr("edgesr.export.pipeline.quantize_graph", _saturated(quantize_graph))
+        patch.setattr("edgesr.export.precisions.quantize_graph", _saturated(quantize_graph))
         flags = ["--max-drop", "0.01"]
         assert run(["export", str(tmp_path / "model.tflite"), *flags, *arguments]) == 1
     error = capsys.readouterr().err

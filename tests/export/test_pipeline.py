@@ -101,7 +101,7 @@ def test_a_refused_file_is_kept_aside_and_the_old_one_stays(
 def test_a_file_that_differs_from_its_simulation_is_refused(
     loaded: LoadedModel, request_: ExportRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgesr.export import pipeline
+    from edgesr.export import precisions
     from edgesr.export.tflite import write_int8
     from edgesr.quant.scheme import QuantizedGraph
 
@@ -111,7 +111,7 @@ def test_a_file_that_differs_from_its_simulation_is_refused(
         weights = {**quantized.weights, "body.6": other}
         return write_int8(replace(quantized, weights=weights), **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "write_int8", damaged)
+    monkeypatch.setattr(precisions, "write_int8", damaged)
     with pytest.raises(GateError, match=r"simulation differ in \d+ values, want 0"):
         export_model(loaded, request_)
 

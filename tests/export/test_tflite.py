@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgesr.export.inspect import read_content
+from edgesr.export.operators import check_operators
 from edgesr.export.tflite import Io, write_float32, write_int8
-from edgesr.export.verify import check_operators
 from edgesr.graph.capture import capture
 from edgesr.graph.graph import Graph
 from edgesr.graph.passes import lower
