@@ -73,8 +73,8 @@ def export(  # noqa: PLR0913 - one parameter a flag
     from edgesr.cli.console import out, say
     from edgesr.export.pipeline import ExportRequest, export_model, write_challenge_files
     from edgesr.export.report import report
-    from edgesr.export.trained import load_exportable
     from edgesr.models.checkpoint import newest_run
+    from edgesr.models.quantized import load_exportable
 
     loaded, trained = load_exportable(checkpoint or newest_run(), model=model, scale=scale)
     say(f"exporting {loaded.path} ({loaded.descriptor.name} x{loaded.scale})")
@@ -89,6 +89,8 @@ def export(  # noqa: PLR0913 - one parameter a flag
         seed=seed,
     )
     result = export_model(loaded, request, trained)
+    for warning in result.warnings:
+        say(f"warning: {warning}")
     written = [output, *(write_challenge_files(result) if challenge else [])]
     if result.network.quantized is not None:
         written += _certified(output)

@@ -85,7 +85,7 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
     from edgesr.models.checkpoint import load_model
     from edgesr.quant.recipe import RECIPES, PtqRecipe
     from edgesr.quant.scheme import SCHEMES
-    from edgesr.zoo import ZOO
+    from edgesr.zoo.find import find_weights
 
     recipe = PtqRecipe(
         scheme=SCHEMES[scheme],
@@ -99,7 +99,7 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
     recipes = {f"{recipe.scheme.label} {observer}, {rounding}": recipe}
     if compare:
         recipes = dict(RECIPES) if only is None else _matching(RECIPES, only)
-    loaded = load_model(ZOO[run].weights if run in ZOO else Path(run))
+    loaded = load_model(find_weights(run))
     choice = choose_images(
         loaded.path, loaded.scale, calibration=calibration, held_out=data[0] if data else None
     )
@@ -163,7 +163,7 @@ def _rows(
 ) -> "Iterator[dict[str, Any]]":
     from edgesr.bench.quantization import row
     from edgesr.cli.console import say
-    from edgesr.export.trained import float_graph, save_quantized
+    from edgesr.models.quantized import float_graph, save_quantized
     from edgesr.quant.ptq import quantize_graph
 
     graph = float_graph(loaded.module, loaded.descriptor.name)
@@ -181,7 +181,7 @@ def _trained_rows(
     checkpoints: list[str], loaded: "LoadedModel", sets: "Sequence[Images]"
 ) -> "Iterator[dict[str, Any]]":
     from edgesr.bench.quantization import row
-    from edgesr.export.trained import load_exportable
+    from edgesr.models.quantized import load_exportable
     from edgesr.quant.scheme import SCHEMES
 
     for path in checkpoints:

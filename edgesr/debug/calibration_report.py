@@ -34,11 +34,12 @@ from edgesr.export.calibration_warnings import (
     set_warnings,
 )
 from edgesr.export.pipeline import MAX_DROP
-from edgesr.export.trained import float_graph, load_exportable
 from edgesr.graph.graph import Graph
 from edgesr.models.checkpoint import LoadedModel
+from edgesr.models.quantized import float_graph, load_exportable
 from edgesr.quant.ptq import PtqResult, quantize_graph
-from edgesr.zoo import ZOO
+from edgesr.quant.recipe import OURS, PtqRecipe
+from edgesr.zoo.find import find_weights
 
 DEFAULT_COUNTS = (1, 2, 4, 8, 16, 32)
 DEFAULT_SEEDS = 5
@@ -130,7 +131,7 @@ def calibration_report(
         GraphError: the network has no int8 form, or a tensor takes NaN or infinity.
         DataError: images are missing or too small, or no such observer.
     """
-    loaded, trained = load_exportable(_weights(source))
+    loaded, trained = load_exportable(find_weights(source))
     if trained is not None:
         raise CheckpointError(
             f"{loaded.path}: its ranges were trained and not calibrated; name the float run that "
@@ -169,7 +170,7 @@ def report_of(
         graph=graph,
         pairs=pairs,
         scale=loaded.scale,
-        observer=request.observer,
+        recipe=PtqRecipe(observer=request.observer) if request.observer else OURS,
         held_out=held_out,
         tick=start(request.seeds + repeats * len(fewer)),
     )
@@ -240,7 +241,7 @@ class _Bench:
     graph: Graph
     pairs: tuple[ImagePair, ...]
     scale: int
-    observer: str | None
+    recipe: PtqRecipe
     held_out: Sequence[HeldOut]
     tick: Tick
 
@@ -265,7 +266,7 @@ class _Bench:
         self, pairs: Sequence[ImagePair], seed: int
     ) -> tuple[CalibrationSet, PtqResult, Trial]:
         crops = calibration_set(pairs, self.scale, seed=seed)
-        ptq = quantize_graph(self.graph, crops.batches, observer=self.observer)
+        ptq = quantize_graph(self.graph, crops.batches, self.recipe)
         trial = tried(ptq.quantized, self.held_out, images=len(pairs), seed=seed)
         self.tick()
         return crops, ptq, trial
@@ -280,22 +281,3 @@ def _skipped_warnings(skipped: Sequence[int], images: int) -> tuple[str, ...]:
         return ()
     asked = ", ".join(map(str, skipped))
     return (f"the curve ends at {images} images, there are no more; left out: {asked}",)
-
-
-def _weights(source: str | Path) -> Path:
-    """Return the weights that a name or path stands for."""
-    entry = ZOO.get(str(source))
-    if entry is not None:
-        return entry.weights
-    path = Path(source)
-    if not path.exists():
-        raise CheckpointError(
-            f"{source}: no such run, weights file or shipped network; "
-            f"name a path or one of {', '.join(ZOO)}"
-        )
-    if path.is_file() and path.suffix not in {".safetensors", ".pth"}:
-        raise CheckpointError(
-            f"{path}: is no float network, want a run folder, .safetensors or .pth; a .tflite was "
-            "calibrated already"
-        )
-    return path

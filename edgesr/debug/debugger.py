@@ -16,17 +16,18 @@ from edgesr.debug.first_pass import Pixels, Tick, float_values
 from edgesr.debug.probe import Probed, num_runs, probe
 from edgesr.errors import CheckpointError, DataError
 from edgesr.export.calibration import calibration_set, choose_images, held_out_pair
-from edgesr.export.trained import float_graph, load_exportable
 from edgesr.models.checkpoint import LoadedModel
+from edgesr.models.quantized import float_graph, load_exportable
 from edgesr.quant.ptq import quantize_graph
+from edgesr.quant.recipe import OURS, PtqRecipe
 from edgesr.quant.scheme import QuantizedGraph
-from edgesr.zoo import ZOO
+from edgesr.zoo.find import find_weights
 
 CROP_SIZE = 96
 """Longest side of a crop in low-resolution pixels."""
 
 DEFAULT_CROPS = 12
-DEFAULT_OBSERVER = "histogram_mse"
+DEFAULT_OBSERVER = OURS.observer
 
 _SMALLEST = 16
 _WHITE = 255.0
@@ -111,7 +112,9 @@ def debug_run(
         GraphError: the network has no int8 form, or a tensor takes NaN or infinity.
         DataError: images are missing or too small.
     """
-    loaded, trained = load_exportable(_weights(source), model=request.model, scale=request.scale)
+    loaded, trained = load_exportable(
+        find_weights(source), model=request.model, scale=request.scale
+    )
     if trained is not None and (request.calibration or request.observer):
         raise CheckpointError(
             f"{loaded.path}: its ranges were trained; drop --calibration and --observer, or debug "
@@ -129,7 +132,7 @@ def debug_run(
     if quantized is None:
         observer = request.observer or DEFAULT_OBSERVER
         found = calibration_set(choice.calibration, loaded.scale, seed=request.seed)
-        quantized = quantize_graph(graph, found.batches, observer=observer).quantized
+        quantized = quantize_graph(graph, found.batches, PtqRecipe(observer=observer)).quantized
     ready = time.perf_counter()
     probed = probe(quantized, images, tick=start(num_runs(quantized, len(images))))
     return Debugging(
@@ -143,25 +146,6 @@ def debug_run(
         psnr_to_origin=None if trained is None else _to_origin(loaded, images, probed.int8s),
         seconds={"quantize": ready - began, "probe": time.perf_counter() - ready},
     )
-
-
-def _weights(source: str | Path) -> Path:
-    """Return the weights that a name or path stands for."""
-    entry = ZOO.get(str(source))
-    if entry is not None:
-        return entry.weights
-    path = Path(source)
-    if not path.exists():
-        raise CheckpointError(
-            f"{source}: no such run, weights file or shipped network; "
-            f"name a path or one of {', '.join(ZOO)}"
-        )
-    if path.is_file() and path.suffix not in {".safetensors", ".pth"}:
-        raise CheckpointError(
-            f"{path}: is no float network, want a run folder, .safetensors or .pth; a .tflite has "
-            "no float weights to compare with"
-        )
-    return path
 
 
 def _crops(

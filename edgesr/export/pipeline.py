@@ -20,6 +20,7 @@ from edgesr.export.calibration import (
     choose_images,
     held_out_pair,
 )
+from edgesr.export.calibration_warnings import calibration_warnings
 from edgesr.export.challenge import CHALLENGE_FILES
 from edgesr.export.precisions import PRECISIONS, Int8Network, Network
 from edgesr.export.report import file_metadata, report
@@ -36,10 +37,13 @@ from edgesr.graph.capture import capture
 from edgesr.graph.passes import lower
 from edgesr.litert import open_model
 from edgesr.models.checkpoint import LoadedModel
+from edgesr.quant.ptq import PtqResult
 from edgesr.quant.scheme import QuantizedGraph
 
 MAX_DROP = 0.1
 """Largest loss of PSNR against the float network that is accepted, in dB."""
+
+_WARNING_IMAGES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +86,7 @@ class Export:
         fidelity: comparison with the float network.
         constants: what happens to grey images.
         problems: why the file is refused; empty when it is accepted.
+        warnings: what is wrong with the calibration of an int8 file.
         seconds: wall time by stage.
     """
 
@@ -95,6 +100,7 @@ class Export:
     fidelity: Fidelity
     constants: ConstantLevels
     problems: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -217,6 +223,11 @@ def _verified(
         fidelity = compare(file, images, reference=reference, simulation=network.simulation)
         constants = constant_levels(file, reference, reach=loaded.descriptor.receptive_field // 2)
         problems = _problems(content, network, request, fidelity, images[0][0])
+    warnings: tuple[str, ...] = ()
+    if crops is not None and isinstance(network.ptq, PtqResult):
+        with clock("check calibration"):
+            looked_at = [lr for lr, _ in images[:_WARNING_IMAGES]]
+            warnings = calibration_warnings(crops, network.ptq, looked_at)
     return Export(
         request=request,
         loaded=loaded,
@@ -228,6 +239,7 @@ def _verified(
         fidelity=fidelity,
         constants=constants,
         problems=problems,
+        warnings=warnings,
         seconds=clock.seconds,
     )
 

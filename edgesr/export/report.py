@@ -51,6 +51,7 @@ def report(export: "Export") -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "accepted": not export.problems,
         "problems": list(export.problems),
+        "warnings": list(export.warnings),
         "file": request.output.name,
         "bytes": len(export.content),
         "sha256": hashlib.sha256(export.content).hexdigest(),

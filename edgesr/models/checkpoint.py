@@ -7,10 +7,11 @@ be loaded without anything beside it.
 import json
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -86,10 +87,20 @@ def load_model(path: Path, *, model: str | None = None, scale: int | None = None
     state, metadata = read_weights(path)
     if SCHEME_KEY in metadata:
         raise CheckpointError(
-            f"{path}: holds integers ({metadata[SCHEME_KEY]}), want a float network; write them "
-            "with edgesr export --int8 and use the .tflite"
+            f"{path}: holds integers ({metadata[SCHEME_KEY]}), want a float network; name the one "
+            "that they were made from"
         )
     return model_of_state(path, state, metadata, model=model, scale=scale)
+
+
+def holds_integers(path: Path) -> bool:
+    """Tell whether a weights file, or the best one of a run folder, is of a quantized network.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    path = weights_file(Path(path))
+    return path.suffix != ".pth" and SCHEME_KEY in _read_header(path)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -167,11 +178,26 @@ def newest_run(root: Path = Path("runs")) -> Path:
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with _opened(path) as file:
+        # safe_open is no mapping: it has keys() alone
+        return {key: file.get_tensor(key) for key in file.keys()}, _header(file)  # noqa: SIM118
+
+
+def _read_header(path: Path) -> dict[str, str]:
+    with _opened(path) as file:
+        return _header(file)
+
+
+def _header(file: Any) -> dict[str, str]:
+    facts: dict[str, str] = json.loads((file.metadata() or {}).get(_HEADER_KEY, "{}"))
+    return facts
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            # safe_open is no mapping: it has keys() alone
-            header = (file.metadata() or {}).get(_HEADER_KEY, "{}")
-            return {key: file.get_tensor(key) for key in file.keys()}, json.loads(header)  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path}: is no readable safetensors file ({error}); train again or restore it"

@@ -51,8 +51,6 @@ def quantize_graph(
     graph: Graph,
     batches: Sequence[CalibrationBatch],
     recipe: PtqRecipe = OURS,
-    *,
-    observer: str | None = None,
 ) -> PtqResult:
     """Quantize a lowered graph of images in [0, 255].
 
@@ -60,15 +58,12 @@ def quantize_graph(
         graph: network, lowered; its final clip to [0, 255] becomes the saturation of the output.
         batches: calibration images, grey levels 0 to 255.
         recipe: how.
-        observer: estimator of ranges instead of the recipe's.
 
     Raises:
         GraphError: the graph holds an operation without integer form, or values that are not
             finite.
         DataError: there are no images.
     """
-    if observer is not None:
-        recipe = replace(recipe, observer=observer)
     graph = drop_clip(graph, low=GREY_LEVELS.low, high=GREY_LEVELS.high)
     if recipe.equalize:
         graph = equalize(graph, batches)
@@ -130,8 +125,8 @@ def _bent(quantized: QuantizedGraph) -> QuantizedGraph:
 
 
 def _some_of(batches: Sequence[CalibrationBatch], pixels: int) -> CalibrationBatch:
-    """Join batches of the first one's image size, about as many pixels as asked for."""
+    """Take images of the first one's size, spread evenly, about as many pixels as asked for."""
     size = batches[0].inputs.shape[1:]
-    chosen = [batch.inputs for batch in batches if batch.inputs.shape[1:] == size]
-    count = max(1, pixels // size[:2].numel())
-    return CalibrationBatch(inputs=torch.cat(chosen)[:count])
+    found = torch.cat([batch.inputs for batch in batches if batch.inputs.shape[1:] == size])
+    count = min(len(found), max(1, pixels // size[:2].numel()))
+    return CalibrationBatch(inputs=found[torch.arange(count) * len(found) // count])

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from edgesr.errors import DataError
 from edgesr.quant.observers import OBSERVERS
-from edgesr.quant.scheme import INT8, SCHEMES, Scheme
+from edgesr.quant.scheme import BITS, INT8, SCHEMES, Scheme
 
 Rounding = Literal["nearest", "gptq", "adaround", "block", "dorefa"]
 Correction = Literal["none", "last", "all"]
@@ -59,6 +59,10 @@ class PtqRecipe:
                 raise DataError(
                     f"{key} {getattr(self, key)!r} is unknown; choose one of {', '.join(names)}"
                 )
+        if self.scheme.activation_bits > BITS:
+            raise DataError(
+                f"scheme {self.scheme.name}: has its own quantization; call quantize_graph_int16"
+            )
         if self.iterations < 1:
             raise DataError(f"iterations is {self.iterations}, want 1 or more")
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from edgesr.data.cache import DecodedImages
 from edgesr.errors import ConfigError, DataError, GraphError
 from edgesr.export.calibration import crops_of
-from edgesr.export.trained import float_graph, save_quantized
 from edgesr.files import sha256_file
 from edgesr.models.checkpoint import LoadedModel, load_model, weights_file
+from edgesr.models.quantized import float_graph, save_quantized
 from edgesr.quant.ptq import quantize_graph
 from edgesr.quant.qat import QatNetwork
 from edgesr.quant.recipe import PtqRecipe

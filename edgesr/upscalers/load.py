@@ -51,9 +51,13 @@ def load_upscaler(
 
 def _network(path: Path, *, model: str | None, scale: int | None, threads: int | None) -> Upscaler:
     try:
+        from edgesr.models.checkpoint import holds_integers
         from edgesr.upscalers.network import TorchUpscaler
+        from edgesr.upscalers.simulated import SimulatedUpscaler
     except ImportError as error:
         raise MissingDependencyError(
             f"{path}: running a checkpoint needs {error.name}; install edgesr[train] or export it"
         ) from error
+    if holds_integers(path):
+        return SimulatedUpscaler(path, model=model, scale=scale, threads=threads)
     return TorchUpscaler(path, model=model, scale=scale, threads=threads)

@@ -27,6 +27,7 @@ from edgesr.quant.simulate import simulate
 from edgesr.quant.widths import layer_bits, tensor_bits
 
 Photo = Callable[..., NDArray[np.uint8]]
+TRAINED = [name for name, scheme in SCHEMES.items() if scheme.activation_bits <= 8]
 NARROW = [name for name, scheme in SCHEMES.items() if scheme.activation_bits < 8]
 
 
@@ -125,12 +126,10 @@ def test_blocks_hold_every_operation_once_and_in_order(layers: int, graph: Graph
     assert blocks[-1].output == graph.outputs[0]
 
 
-@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("name", TRAINED)
 def test_training_starts_with_the_simulated_integers(
     name: str, graph: Graph, batch: CalibrationBatch
 ) -> None:
-    if SCHEMES[name].activation_bits > 8:
-        pytest.skip("16-bit activations are not trained")
     quantized = quantize_graph(graph, [batch], PtqRecipe(scheme=SCHEMES[name])).quantized
     network = QatNetwork(quantized).eval()
     codes = simulate(quantized, (batch.inputs - 128).to(torch.int8)).permute(0, 3, 1, 2)
@@ -178,3 +177,8 @@ def unprotected_error(quantized: QuantizedGraph, graph: Graph, batch: Calibratio
 def test_a_choice_that_does_not_exist_is_named_with_those_that_do(choice: dict[str, str]) -> None:
     with pytest.raises(DataError, match="choose one of"):
         PtqRecipe(**choice)  # type: ignore[arg-type]
+
+
+def test_16_bit_activations_are_sent_to_their_own_quantization() -> None:
+    with pytest.raises(DataError, match="quantize_graph_int16"):
+        PtqRecipe(scheme=SCHEMES["wi8_ai16"])

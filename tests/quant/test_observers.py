@@ -66,7 +66,7 @@ def test_percentiles_are_numpys(percent: float) -> None:
 def test_the_moving_average_follows_every_image_in_turn() -> None:
     images = torch.randn(12, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     observer = OBSERVERS["moving_average"]()
-    for batch in images.split(5):
+    for batch in torch.split(images, 5):
         observer.update(batch)
     low, high = (float(bound) for bound in torch.aminmax(images[0]))
     for image in images[1:]:
