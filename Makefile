@@ -8,7 +8,7 @@ READY := $(VENV)/.edgesr-ready
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 EXTRAS := train,demo,log,dev
 
-.PHONY: setup demo test check gate fmt bench wheel clean
+.PHONY: setup demo test check gate fmt bench quantization-table wheel clean
 
 setup: $(READY)
 
@@ -44,6 +44,11 @@ fmt: setup
 
 bench: setup
 	$(PYTHON) -m edgesr bench
+
+# docs/quantization.md from the results; `edgesr quantize --compare --results` measures them
+quantization-table: setup
+	$(PYTHON) -m edgesr quantize --docs docs/quantization.md \
+	  $(addprefix --results ,$(sort $(wildcard benchmarks/results/quantization_*.json)))
 
 wheel: setup
 	$(PYTHON) -m build

@@ -32,7 +32,7 @@ def bench_document(  # noqa: PLR0913 - one parameter a part of the document
 
     Args:
         session: the timings.
-        what: ``inference`` or ``training step``.
+        what: ``inference``, ``training step`` or ``denoising step``.
         shape: ``HEIGHTxWIDTH`` of the input; None for training.
         threads: CPU threads.
         contenders: what the timings' names stand for.

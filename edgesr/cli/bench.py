@@ -19,6 +19,7 @@ _TRAINING_BATCH = 16
 def bench(  # noqa: PLR0913 - one parameter a flag
     *models: Path,
     training: Annotated[bool, Parameter(negative="")] = False,
+    denoisers: Annotated[bool, Parameter(negative="")] = False,
     suite: str | None = None,
     compare: Annotated[tuple[Path, Path] | None, Parameter(negative="")] = None,
     shape: str | None = None,
@@ -39,6 +40,8 @@ def bench(  # noqa: PLR0913 - one parameter a flag
         models: .tflite, .onnx, .safetensors or .pth files, or run folders; default is the shipped
             INT8 NCNet against its float32 export.
         training: time the NCNet x3 training step instead, against plain ways to write it.
+        denoisers: time one float32 step of the x4 diffusion denoisers instead, against SR3's UNet;
+            the default --shape is 64x64, and a repetition takes seconds.
         suite: also measure quality on this suite's images, and place the models among its
             published baselines.
         compare: two results of an earlier `--json`; nothing is measured.
@@ -65,12 +68,13 @@ def bench(  # noqa: PLR0913 - one parameter a flag
     counts = threads or [1]
     if min(counts) < 1:
         raise UsageError(f"--threads {min(counts)}: want 1 or more")
-    if training and (models or suite is not None):
-        raise UsageError("--training times a training step; drop the models and --suite")
+    _refuse_mixed(training=training, denoisers=denoisers, files=bool(models or suite))
     if suite is None and (data, lr, limit) != (None, None, None):
         raise UsageError("--data, --lr and --limit are for --suite; name one")
     if training:
         document = _training(counts[0], repeats)
+    elif denoisers:
+        document = _denoisers(None if shape is None else parse_shape(shape), counts[0], repeats)
     else:
         from edgesr.bench.inference import Request
 
@@ -102,6 +106,13 @@ def bench(  # noqa: PLR0913 - one parameter a flag
         )
 
 
+def _refuse_mixed(*, training: bool, denoisers: bool, files: bool) -> None:
+    if training and files:
+        raise UsageError("--training times a training step; drop the models and --suite")
+    if denoisers and (training or files):
+        raise UsageError("--denoisers times diffusion steps; drop the models, --training, --suite")
+
+
 def _training(threads: int, repeats: int) -> dict[str, Any]:
     import torch
 
@@ -112,6 +123,20 @@ def _training(threads: int, repeats: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
     session = run_session(training_contenders(_TRAINING_BATCH), repeats=repeats)
     return bench_document(session, what="training step", shape=None, threads=[threads])
+
+
+def _denoisers(shape: tuple[int, int] | None, threads: int, repeats: int) -> dict[str, Any]:
+    import torch
+
+    from edgesr.bench.denoisers import DEFAULT_SHAPE, denoiser_contenders
+    from edgesr.bench.results import bench_document
+    from edgesr.bench.timing import run_session
+
+    torch.set_num_threads(threads)
+    height, width = shape or DEFAULT_SHAPE
+    session = run_session(denoiser_contenders((height, width)), repeats=repeats)
+    size = f"{height}x{width}"
+    return bench_document(session, what="denoising step", shape=size, threads=[threads])
 
 
 def _inference(request: "Request") -> dict[str, Any]:

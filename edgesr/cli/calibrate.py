@@ -1,19 +1,15 @@
 """``edgesr calibrate``: how good and how steady the ranges of an int8 network are."""
 
-import json as json_
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from edgesr.errors import OutputError, UsageError
+from edgesr.cli.probing import check_observer, check_page, ticking
+from edgesr.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rich.progress import Progress
     from rich.table import Table
 
     from edgesr.debug.calibration_report import CalibrationReport
@@ -49,9 +45,9 @@ def calibrate(  # noqa: PLR0913 - one parameter a flag
     """
     numbers = _counts(counts)
     if html is not None:
-        _check_page(html)
+        check_page(html, _SCHEMA)
     if observer is not None:
-        _check_observer(observer)
+        check_observer(observer)
 
     from edgesr.cli.console import out, say
     from edgesr.debug.calibration_json import document
@@ -65,8 +61,8 @@ def calibrate(  # noqa: PLR0913 - one parameter a flag
     request = CalibrationRequest(
         data=data, calibration=calibration, observer=observer, seeds=seeds, counts=numbers
     )
-    with _progress() as progress:
-        report = calibration_report(source, request, start=_ticks(progress))
+    with ticking("calibrating") as start:
+        report = calibration_report(source, request, start=start)
     for warning in report.warnings:
         say(f"warning: {warning}")
     found = document(report)
@@ -98,59 +94,6 @@ def _counts(text: str) -> tuple[int, ...]:
             f"--counts {text!r}: want whole numbers from 1 with commas, such as 1,4,16"
         )
     return tuple(sorted(numbers))
-
-
-def _check_page(page: Path) -> None:
-    """Refuse what cannot be written before minutes are spent."""
-    if page.suffix.lower() not in {".html", ".htm"}:
-        raise UsageError(f"--html {page}: want a name that ends in .html")
-    folder = next(one for one in page.absolute().parents if one.exists())
-    if page.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise OutputError(f"{page}: cannot be written; choose another path")
-    beside = page.with_suffix(".json")
-    if beside.exists() and not _is_own(beside):
-        raise OutputError(
-            f"{beside}: is there and no calibration report, and would be overwritten; "
-            "name another page"
-        )
-
-
-def _is_own(path: Path) -> bool:
-    try:
-        content = json_.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and str(content.get("schema")).startswith(_SCHEMA)
-
-
-def _check_observer(name: str) -> None:
-    from edgesr.quant.observers import OBSERVERS
-
-    if name not in OBSERVERS:
-        raise UsageError(f"--observer {name} is unknown; choose one of {', '.join(OBSERVERS)}")
-
-
-def _progress() -> "Progress":
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from edgesr.cli.console import err
-
-    return Progress(
-        TextColumn("calibration {task.completed}/{task.total}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-        disable=not err.is_terminal or err.quiet,
-    )
-
-
-def _ticks(progress: "Progress") -> "Callable[[int], Callable[[], None]]":
-    def start(total: int) -> "Callable[[], None]":
-        task = progress.add_task("", total=total)
-        return lambda: progress.advance(task)
-
-    return start
 
 
 def _tables(report: "CalibrationReport") -> "list[Table]":

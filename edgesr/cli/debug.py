@@ -1,19 +1,15 @@
 """``edgesr debug``: which tensor or weight of an int8 network costs quality, and what helps."""
 
-import json as json_
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from edgesr.errors import OutputError, UsageError
+from edgesr.cli.probing import check_observer, check_page, ticking
+from edgesr.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rich.progress import Progress
     from rich.table import Table
 
     from edgesr.debug.debugger import Debugging
@@ -57,9 +53,9 @@ def debug(  # noqa: PLR0913 - one parameter a flag
     if not int8:
         raise UsageError("debug wants to know what to debug: give --int8, the only choice so far")
     if html is not None:
-        _check_page(html)
+        check_page(html, "edgesr/debug/")
     if observer is not None:
-        _check_observer(observer)
+        check_observer(observer)
 
     from edgesr.cli.console import out, say
     from edgesr.debug.crops import worst_crops
@@ -79,8 +75,8 @@ def debug(  # noqa: PLR0913 - one parameter a flag
         model=model,
         scale=scale,
     )
-    with _progress() as progress:
-        found = debug_run(run, request, start=_ticks(progress))
+    with ticking("probing") as start:
+        found = debug_run(run, request, start=start)
     worst = worst_crops(found.probed.floats, found.probed.int8s, count=_PLACES)
     document = report(found, worst)
     if html is not None:
@@ -94,51 +90,6 @@ def debug(  # noqa: PLR0913 - one parameter a flag
     out.print(f"{verdict(found.probed.probe)}.", markup=False, soft_wrap=True)
     for path in (html, html.with_suffix(".json")) if html is not None else ():
         out.print(f"{path}  {path.stat().st_size:,} bytes", markup=False, soft_wrap=True)
-
-
-def _check_page(page: Path) -> None:
-    """Refuse what cannot be written before minutes are spent."""
-    if page.suffix.lower() not in {".html", ".htm"}:
-        raise UsageError(f"--html {page}: want a name that ends in .html")
-    folder = next(one for one in page.absolute().parents if one.exists())
-    if page.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise OutputError(f"{page}: cannot be written; choose another path")
-    beside = page.with_suffix(".json")
-    if beside.exists() and not _is_own(beside):
-        raise OutputError(
-            f"{beside}: is there and no debug report, and would be overwritten; name another page"
-        )
-
-
-def _is_own(path: Path) -> bool:
-    try:
-        content = json_.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and str(content.get("schema")).startswith("edgesr/debug/")
-
-
-def _check_observer(name: str) -> None:
-    from edgesr.quant.observers import OBSERVERS
-
-    if name not in OBSERVERS:
-        raise UsageError(f"--observer {name} is unknown; choose one of {', '.join(OBSERVERS)}")
-
-
-def _progress() -> "Progress":
-    from rich.progress import Progress
-
-    from edgesr.cli.console import err
-
-    return Progress(console=err, transient=True, disable=not err.is_terminal or err.quiet)
-
-
-def _ticks(progress: "Progress") -> "Callable[[int], Callable[[], None]]":
-    def start(total: int) -> "Callable[[], None]":
-        task = progress.add_task("probing", total=total)
-        return lambda: progress.advance(task)
-
-    return start
 
 
 def _totals(found: "Debugging") -> "Table":

@@ -1,6 +1,7 @@
 """``edgesr quantize``: integers without training, by a chosen recipe, or many recipes compared."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,17 +26,17 @@ SchemeName = Literal["wi8_ai8", "wi4_ai8", "wi6_ai6", "wi4_ai4"]
 
 
 def quantize(  # noqa: PLR0913 - one parameter a flag
-    run: str,
+    run: str | None = None,
     /,
     *,
     output: Path | None = None,
     scheme: SchemeName = "wi8_ai8",
-    observer: str = "histogram_mse",
-    rounding: Literal["nearest", "gptq", "adaround", "block", "dorefa"] = "gptq",
-    bias_correction: Literal["none", "last", "all"] = "all",
-    equalize: bool = True,
-    output_search: bool = True,
-    iterations: Annotated[int, Parameter(validator=Number(gte=1))] = 1000,
+    observer: str | None = None,
+    rounding: Literal["nearest", "gptq", "adaround", "block", "dorefa"] | None = None,
+    bias_correction: Literal["none", "last", "all"] | None = None,
+    equalize: bool | None = None,
+    output_search: bool | None = None,
+    iterations: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     compare: Flag = False,
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
     beside: Annotated[list[str] | None, Parameter(name=["--with"], negative="")] = None,
@@ -43,17 +44,20 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
     limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     calibration: Path | None = None,
     seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
-    results: Path | None = None,
+    results: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    docs: Path | None = None,
     json: Flag = False,
 ) -> None:
     """Quantize a trained network without training it further, and say what that costs.
 
     Args:
-        run: run folder, weights file, or a shipped network such as ncnet_x3.
+        run: run folder, weights file, or a shipped network such as ncnet_x3; none only writes
+            --docs from --results.
         output: safetensors file for the integers; edgesr eval runs it, edgesr export writes 8 bits.
         scheme: widths of weights and activations; those below 8 bits are simulated only.
-        observer: estimator of ranges: histogram_mse, histogram_lp, minmax, percentile,
-            moving_average, kl, dobi or pams.
+        observer: estimator of ranges: percentile, histogram_mse, histogram_lp, minmax,
+            moving_average, kl, dobi or pams. This and what follows default to what does best for
+            the scheme.
         rounding: of weights: to the nearest code, or fitted.
         bias_correction: of which layers.
         equalize: bring the channels of every tensor to one range first.
@@ -67,9 +71,15 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
         limit: only so many images of every folder, spread evenly.
         calibration: folder of training images; default are those of the run.
         seed: of the calibration crops.
-        results: file for the figures (JSON).
+        results: file for the figures (JSON); without RUN, files to read, may be repeated.
+        docs: page (Markdown) to write from --results.
         json: print the figures as JSON instead of a table.
     """
+    if run is None:
+        _write_page(results or [], docs)
+        return
+    if docs is not None or len(results or []) > 1:
+        raise UsageError("--docs and several --results are for results that are there; drop RUN")
     if compare and output is not None:
         raise UsageError("--compare writes no integers; drop --output or --compare")
     if not compare and (only or beside):
@@ -83,20 +93,21 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
     from edgesr.export.calibration import calibration_set, choose_images
     from edgesr.files import sha256_file, write_json
     from edgesr.models.checkpoint import load_model
-    from edgesr.quant.recipe import RECIPES, PtqRecipe
+    from edgesr.quant.recipe import RECIPES, default_recipe
     from edgesr.quant.scheme import SCHEMES
     from edgesr.zoo.find import find_weights
 
-    recipe = PtqRecipe(
-        scheme=SCHEMES[scheme],
-        observer=observer,
-        rounding=rounding,
-        bias_correction=bias_correction,
-        equalize=equalize,
-        output_search=output_search,
-        iterations=iterations,
-    )
-    recipes = {f"{recipe.scheme.label} {observer}, {rounding}": recipe}
+    asked = {
+        "observer": observer,
+        "rounding": rounding,
+        "bias_correction": bias_correction,
+        "equalize": equalize,
+        "output_search": output_search,
+        "iterations": iterations,
+    }
+    given: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
+    recipe = replace(default_recipe(SCHEMES[scheme]), **given)
+    recipes = {f"{recipe.scheme.label} {recipe.observer}, {recipe.rounding}": recipe}
     if compare:
         recipes = dict(RECIPES) if only is None else _matching(RECIPES, only)
     loaded = load_model(find_weights(run))
@@ -116,14 +127,24 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
         "digest": crops.digest,
     }
     found = document(rows, network=network, sets=sets, environment=environment())
-    if results is not None:
-        write_json(results, found)
+    for path in results or []:
+        write_json(path, found)
     if json:
         out.print_json(data=found)
         return
     out.print(_table(found))
     if output is not None:
         out.print(f"{output}  {output.stat().st_size:,} bytes", markup=False, soft_wrap=True)
+
+
+def _write_page(results: list[Path], docs: Path | None) -> None:
+    if docs is None or not results:
+        raise UsageError("name a network to quantize, or --results and --docs to write the page")
+
+    from edgesr.bench.quantization_page import quantization_page, read_results
+    from edgesr.files import write_text
+
+    write_text(docs, quantization_page([read_results(path) for path in results]))
 
 
 def _matching(recipes: "Mapping[str, PtqRecipe]", only: list[str]) -> "dict[str, PtqRecipe]":

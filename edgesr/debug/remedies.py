@@ -147,7 +147,8 @@ def verdict(probe: Probe) -> str:
     if best is None or best.gain_db < MIN_GAIN_DB:
         return (
             f"Nothing stands out: no single tensor or weight costs {MIN_GAIN_DB:g} dB. If "
-            f"{psnr:.2f} dB to float is too little, the error is everywhere: use QAT"
+            f"{psnr:.2f} dB to float is too little, the error is everywhere: try "
+            "export --precision int16x8"
         )
     what = "weights of" if best.kind == "weights" else "tensor"
     return f"First suspect: {what} {best.name}. {remedy(best).text}"

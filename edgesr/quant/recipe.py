@@ -15,7 +15,7 @@ Correction = Literal["none", "last", "all"]
 
 @dataclass(frozen=True, kw_only=True)
 class PtqRecipe:
-    """Choices of post-training quantization. The defaults are what edgesr ships with.
+    """Choices of post-training quantization. The defaults are what edgesr exports 8 bits with.
 
     Attributes:
         scheme: widths.
@@ -34,12 +34,12 @@ class PtqRecipe:
     """
 
     scheme: Scheme = INT8
-    observer: str = "histogram_mse"
+    observer: str = "percentile"
     rounding: Rounding = "gptq"
     bias_correction: Correction = "all"
     equalize: bool = True
     fixed_ends: bool = True
-    output_search: bool = True
+    output_search: bool = False
     output_step: bool = True
     iterations: int = 1000
 
@@ -80,48 +80,59 @@ UNPROTECTED = PtqRecipe(
 
 OURS = PtqRecipe()
 
+
+def default_recipe(scheme: Scheme) -> PtqRecipe:
+    """Return what edgesr quantizes ``scheme`` with; measured in ``docs/quantization.md``.
+
+    Narrow activations want their ranges searched in the output. Weights narrower than activations
+    do not want equalization, which spreads the weights of a channel.
+    """
+    if scheme.activation_bits < BITS:
+        return PtqRecipe(scheme=scheme, observer="histogram_mse", output_search=True)
+    return PtqRecipe(scheme=scheme, equalize=scheme.weight_bits >= BITS)
+
+
 _ENDS = replace(UNPROTECTED, fixed_ends=True)
 _STEP = replace(_ENDS, output_step=True)
-_MSE = replace(_STEP, observer="histogram_mse")
-_BIAS = replace(_MSE, bias_correction="all")
+_RANGES = replace(_STEP, observer="percentile")
+_BIAS = replace(_RANGES, bias_correction="all")
 _ROUNDED = replace(_BIAS, rounding="gptq")
-_EQUAL = replace(_ROUNDED, equalize=True)
-_W4A8 = replace(OURS, scheme=SCHEMES["wi4_ai8"])
-_W6A6 = replace(OURS, scheme=SCHEMES["wi6_ai6"])
-_W4A4 = replace(OURS, scheme=SCHEMES["wi4_ai4"])
+_W4A8 = default_recipe(SCHEMES["wi4_ai8"])
+_W6A6 = default_recipe(SCHEMES["wi6_ai6"])
+_W4A4 = default_recipe(SCHEMES["wi4_ai4"])
+_W4A4_PLAIN = replace(_W4A4, output_search=False, rounding="nearest")
 
 RECIPES: Mapping[str, PtqRecipe] = MappingProxyType(
     {
         "unprotected": UNPROTECTED,
         "+ image ends fixed": _ENDS,
         "+ residual on the output's step": _STEP,
-        "+ histogram MSE": _MSE,
+        "+ percentile 99.99": _RANGES,
         "+ bias correction": _BIAS,
         "+ GPTQ rounding": _ROUNDED,
-        "+ equalization": _EQUAL,
-        "ours (+ search in the output)": OURS,
-        "ranges: minmax": replace(_EQUAL, observer="minmax"),
-        "ranges: moving average": replace(_EQUAL, observer="moving_average"),
-        "ranges: percentile 99.99": replace(_EQUAL, observer="percentile"),
-        "ranges: histogram Lp 2.4": replace(_EQUAL, observer="histogram_lp"),
-        "ranges: KL": replace(_EQUAL, observer="kl"),
-        "ranges: DOBI": replace(_EQUAL, observer="dobi"),
-        "ranges: PAMS": replace(_EQUAL, observer="pams"),
-        "weights: DoReFa": replace(OURS, rounding="dorefa"),
-        "weights: nearest": replace(OURS, rounding="nearest"),
+        "ours (+ equalization)": OURS,
+        "ours, ranges: minmax": replace(OURS, observer="minmax"),
+        "ours, ranges: moving average": replace(OURS, observer="moving_average"),
+        "ours, ranges: histogram MSE": replace(OURS, observer="histogram_mse"),
+        "ours, ranges: histogram Lp 2.4": replace(OURS, observer="histogram_lp"),
+        "ours, ranges: KL": replace(OURS, observer="kl"),
+        "ours, ranges: DOBI": replace(OURS, observer="dobi"),
+        "ours, ranges: PAMS": replace(OURS, observer="pams"),
+        "ours, ranges: searched in the output": replace(
+            OURS, observer="histogram_mse", output_search=True
+        ),
+        "ours, weights: nearest": replace(OURS, rounding="nearest"),
+        "ours, weights: DoReFa": replace(OURS, rounding="dorefa"),
         "W4A8: nearest": replace(_W4A8, rounding="nearest"),
         "W4A8: DoReFa": replace(_W4A8, rounding="dorefa"),
         "W4A8: AdaRound": replace(_W4A8, rounding="adaround"),
         "W4A8: block reconstruction": replace(_W4A8, rounding="block"),
         "W4A8: ours": _W4A8,
         "W6A6: ours": _W6A6,
-        "W4A4: minmax, nearest": replace(
-            _W4A4, observer="minmax", output_search=False, rounding="nearest"
-        ),
-        "W4A4: PAMS, nearest": replace(
-            _W4A4, observer="pams", output_search=False, rounding="nearest"
-        ),
-        "W4A4: DOBI": replace(_W4A4, observer="dobi", output_search=False),
+        "W4A4: minmax, nearest": replace(_W4A4_PLAIN, observer="minmax"),
+        "W4A4: PAMS, nearest": replace(_W4A4_PLAIN, observer="pams"),
+        "W4A4: DOBI, nearest": replace(_W4A4_PLAIN, observer="dobi"),
+        "W4A4: histogram MSE, GPTQ": replace(_W4A4, output_search=False),
         "W4A4: block reconstruction": replace(_W4A4, rounding="block"),
         "W4A4: ours": _W4A4,
     }

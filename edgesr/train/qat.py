@@ -15,7 +15,7 @@ from edgesr.models.checkpoint import LoadedModel, load_model, weights_file
 from edgesr.models.quantized import float_graph, save_quantized
 from edgesr.quant.ptq import quantize_graph
 from edgesr.quant.qat import QatNetwork
-from edgesr.quant.recipe import PtqRecipe
+from edgesr.quant.recipe import default_recipe
 from edgesr.quant.scheme import INT8, SCHEMES, QuantizedGraph
 from edgesr.train.batches import to_float
 from edgesr.train.config import TrainConfig
@@ -79,7 +79,7 @@ def load_start(config: TrainConfig, images: DecodedImages) -> QatStart | None:
     start_from = Path(config.start_from)
     teacher = load_model(start_from, model=config.model, scale=config.scale)
     graph = float_graph(teacher.module, config.model)
-    recipe = PtqRecipe(scheme=SCHEMES[config.scheme])
+    recipe = default_recipe(SCHEMES[config.scheme])
     result = quantize_graph(graph, crops_of(images.lr, seed=config.seed), recipe)
     return QatStart(teacher=teacher, quantized=result.quantized, sha256=sha256_file(teacher.path))
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from edgesr.cli import run
-from edgesr.cli.debug import _check_page
+from edgesr.cli.probing import check_page
 from edgesr.debug.debugger import DebugRequest, debug_run
 from edgesr.debug.page import html
 from edgesr.errors import DatasetError, GraphError
-from edgesr.export.trained import float_graph, save_quantized
 from edgesr.models import build_model
 from edgesr.models.checkpoint import load_model, save_weights
+from edgesr.models.quantized import float_graph, save_quantized
 from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.ptq import quantize_graph
 from edgesr.zoo import DEFAULT, ZOO
@@ -91,7 +91,7 @@ def test_it_ranks_what_was_rounded_and_leaves_a_page_with_its_figures(
     assert all(one["remedy"]["text"] for one in document["suspects"])
     assert len(document["images"]["crops"]) <= 2
     assert document["worst"][0]["image"] in {"0", "1", "2", "3"}
-    _check_page(page)  # an earlier report may be written over
+    check_page(page, "edgesr/debug/")  # an earlier report may be written over
 
 
 def test_json_is_one_document_on_stdout(
@@ -154,7 +154,7 @@ def test_crops_are_equal_parts_that_do_not_overlap(
         (["debug", "net.safetensors"], 2, "give --int8"),
         (["debug", "--int8"], 2, ""),
         (["debug", "nowhere", "--int8"], 3, f"name a path or one of {DEFAULT}"),
-        (["debug", str(ZOO[DEFAULT].tflite), "--int8"], 3, "has no float weights"),
+        (["debug", str(ZOO[DEFAULT].tflite), "--int8"], 3, "holds no float weights"),
         (["debug", "x", "--int8", "--html", "page.txt"], 2, "ends in .html"),
         (["debug", "x", "--int8", "--observer", "best"], 2, "--observer best is unknown"),
         (["debug", "x", "--int8", "--crops", "0"], 2, ""),
@@ -174,7 +174,7 @@ def test_a_page_that_cannot_be_written_is_refused_before_the_work(
     (tmp_path / "model.json").write_text('{"schema": "edgesr/export/1"}')
     for page, message in (
         (tmp_path / "file" / "page.html", "cannot be written"),
-        (tmp_path / "model.html", "no debug report"),
+        (tmp_path / "model.html", "no earlier report"),
     ):
         assert run([*arguments, "--html", str(page)]) == 3
         captured = capsys.readouterr()

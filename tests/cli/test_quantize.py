@@ -73,7 +73,7 @@ def test_recipes_are_compared_in_one_table_and_one_file(
     document = json.loads(results.read_text())
     assert document["schema"] == "edgesr/quantization/1"
     names = [row["name"] for row in document["rows"]]
-    assert names == ["unprotected", "ours (+ search in the output)", "W8A8: QAT"]
+    assert names == ["unprotected", "ours (+ equalization)", "W8A8: QAT"]
     figures = [row["figures"]["held-out"] for row in document["rows"]]
     assert figures[0]["psnr_to_float"] < figures[1]["psnr_to_float"]
 

@@ -20,7 +20,7 @@ from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.equalize import equalize
 from edgesr.quant.ptq import quantize_graph
 from edgesr.quant.qat import QatNetwork
-from edgesr.quant.recipe import OURS, UNPROTECTED, PtqRecipe
+from edgesr.quant.recipe import OURS, UNPROTECTED, PtqRecipe, default_recipe
 from edgesr.quant.reconstruction import blocks_of
 from edgesr.quant.scheme import GREY_LEVELS, SCHEMES, QuantizedGraph
 from edgesr.quant.simulate import simulate
@@ -61,7 +61,7 @@ def test_codes_between_the_layers_fit_their_width(
     name: str, graph: Graph, batch: CalibrationBatch
 ) -> None:
     scheme = SCHEMES[name]
-    quantized = quantize_graph(graph, [batch], PtqRecipe(scheme=scheme)).quantized
+    quantized = quantize_graph(graph, [batch], default_recipe(scheme)).quantized
     bits = tensor_bits(quantized.graph, scheme)
     seen: dict[str, tuple[float, float]] = {}
 
@@ -130,7 +130,7 @@ def test_blocks_hold_every_operation_once_and_in_order(layers: int, graph: Graph
 def test_training_starts_with_the_simulated_integers(
     name: str, graph: Graph, batch: CalibrationBatch
 ) -> None:
-    quantized = quantize_graph(graph, [batch], PtqRecipe(scheme=SCHEMES[name])).quantized
+    quantized = quantize_graph(graph, [batch], default_recipe(SCHEMES[name])).quantized
     network = QatNetwork(quantized).eval()
     codes = simulate(quantized, (batch.inputs - 128).to(torch.int8)).permute(0, 3, 1, 2)
     assert torch.equal(network(batch.inputs.permute(0, 3, 1, 2)), codes.float() + 128)
