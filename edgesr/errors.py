@@ -13,6 +13,7 @@ EdgesrError                     3
 │   ├── DatasetError            3   a folder of images
 │   └── CheckpointError         3   a weights file, run folder or .tflite
 ├── GraphError                  3   a network that cannot be captured, quantized or written
+├── DiffusionError              3   a diffusion path, sampler or network that does not fit or fails
 ├── OutputError                 3   a path that cannot be written
 └── MissingDependencyError      4   an optional package, device or network is not there
 ```
@@ -59,6 +60,10 @@ class CheckpointError(DataError):
 
 class GraphError(EdgesrError):
     """A network holds something that cannot be captured, quantized or written."""
+
+
+class DiffusionError(EdgesrError):
+    """A diffusion path, sampler and network do not fit, or sampling left the finite numbers."""
 
 
 class OutputError(EdgesrError):

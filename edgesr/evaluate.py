@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -16,6 +16,7 @@ from edgesr.errors import DataError, DatasetError
 from edgesr.files import sha256_file
 from edgesr.imresize import upscale_bicubic
 from edgesr.metrics import PROTOCOLS, Score, measure
+from edgesr.perception import ImageMetric, load_metrics
 from edgesr.upscalers import Upscaler
 
 Scores = Mapping[str, Score]
@@ -34,6 +35,8 @@ class ImageResult:
         bicubic: of bicubic interpolation.
         colour_bias: mean of SR minus HR for red, green and blue, in grey levels.
         seconds: wall time of upscaling, without file access.
+        perceptual: metric name -> value of the upscaler; empty where none was asked for.
+        perceptual_bicubic: the same of bicubic interpolation.
     """
 
     name: str
@@ -43,6 +46,8 @@ class ImageResult:
     bicubic: Scores
     colour_bias: tuple[float, float, float]
     seconds: float
+    perceptual: Mapping[str, float] = field(default_factory=dict)
+    perceptual_bicubic: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,16 @@ class Evaluation:
         return mean_scores([image.bicubic for image in self.images])
 
     @property
+    def perceptual(self) -> Mapping[str, float]:
+        """Means over images of the upscaler's perceptual metrics; empty where not asked for."""
+        return _means([image.perceptual for image in self.images])
+
+    @property
+    def perceptual_bicubic(self) -> Mapping[str, float]:
+        """Means over images of the perceptual metrics of bicubic interpolation."""
+        return _means([image.perceptual_bicubic for image in self.images])
+
+    @property
     def colour_bias(self) -> tuple[float, float, float]:
         """Means over images of SR minus HR for red, green and blue, in grey levels."""
         red, green, blue = (
@@ -85,11 +100,12 @@ class Evaluation:
         return sum(image.seconds for image in self.images)
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - one call, one place
     upscaler: Upscaler,
     dataset: Dataset,
     protocols: Sequence[str] = tuple(PROTOCOLS),
     *,
+    metrics: Sequence[str] = (),
     limit: int | None = None,
     on_image: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -99,13 +115,15 @@ def evaluate(
         upscaler: what is measured.
         dataset: pairs for the upscaler's scale.
         protocols: names in ``PROTOCOLS``.
+        metrics: names of ``edgesr.perception`` to measure as well.
         limit: only the first so many images.
         on_image: called with the number of images done and their total after each.
 
     Raises:
         DatasetError: no images, another scale, or an image too small for the protocols.
-        DataError: an unknown protocol, or an image that does not fit the upscaler.
+        DataError: an unknown protocol or metric, or an image that does not fit the upscaler.
         ImageError: an image cannot be read.
+        MissingDependencyError: the package or the weights of a metric are not there.
     """
     unknown = [name for name in protocols if name not in PROTOCOLS]
     if unknown or not protocols:
@@ -116,6 +134,7 @@ def evaluate(
             f"{dataset.root}: pairs are for x{dataset.scale}, but {upscaler.name} upscales "
             f"x{upscaler.scale}; choose matching ones"
         )
+    perceptual = load_metrics(metrics)
     pairs = dataset.pairs[:limit]
     if not pairs:
         raise DatasetError(
@@ -123,7 +142,7 @@ def evaluate(
         )
     results = []
     for number, pair in enumerate(pairs, start=1):
-        results.append(_evaluate_pair(upscaler, pair, protocols))
+        results.append(_evaluate_pair(upscaler, pair, protocols, perceptual))
         if on_image is not None:
             on_image(number, len(pairs))
     return Evaluation(
@@ -159,6 +178,7 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
         "bicubic": _json_scores(evaluation.bicubic),
         "colour_bias": list(evaluation.colour_bias),
         "seconds": evaluation.seconds,
+        **_json_perceptual(evaluation),
         "images": [
             {
                 "name": image.name,
@@ -168,13 +188,19 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
                 "bicubic": _json_scores(image.bicubic),
                 "colour_bias": list(image.colour_bias),
                 "seconds": image.seconds,
+                **_json_perceptual(image),
             }
             for image in evaluation.images
         ],
     }
 
 
-def _evaluate_pair(upscaler: Upscaler, pair: ImagePair, protocols: Sequence[str]) -> ImageResult:
+def _evaluate_pair(
+    upscaler: Upscaler,
+    pair: ImagePair,
+    protocols: Sequence[str],
+    perceptual: Mapping[str, ImageMetric],
+) -> ImageResult:
     lr, hr = read_pair(pair, upscaler.scale)
     start = time.perf_counter()
     sr = upscaler(lr)
@@ -183,6 +209,10 @@ def _evaluate_pair(upscaler: Upscaler, pair: ImagePair, protocols: Sequence[str]
     try:
         scores = _measure_all(sr, hr, upscaler.scale, protocols)
         baseline = _measure_all(bicubic, hr, upscaler.scale, protocols)
+        looks = {name: see(sr, hr, upscaler.scale) for name, see in perceptual.items()}
+        baseline_looks = looks
+        if bicubic is not sr:
+            baseline_looks = {n: see(bicubic, hr, upscaler.scale) for n, see in perceptual.items()}
     except DataError as error:
         raise DatasetError(f"{pair.hr}: {error}") from error
     return ImageResult(
@@ -193,6 +223,8 @@ def _evaluate_pair(upscaler: Upscaler, pair: ImagePair, protocols: Sequence[str]
         bicubic=baseline,
         colour_bias=_colour_bias(sr, hr),
         seconds=seconds,
+        perceptual=looks,
+        perceptual_bicubic=baseline_looks,
     )
 
 
@@ -205,6 +237,20 @@ def _measure_all(
 def _colour_bias(sr: NDArray[np.uint8], hr: NDArray[np.uint8]) -> tuple[float, float, float]:
     red, green, blue = (sr.mean(axis=(0, 1)) - hr.mean(axis=(0, 1))).tolist()
     return red, green, blue
+
+
+def _means(values: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    return {name: fmean(one[name] for one in values) for name in values[0]}
+
+
+def _json_perceptual(of: Evaluation | ImageResult) -> dict[str, dict[str, float]]:
+    """Return the keys of the perceptual metrics; none where none was asked for."""
+    if not of.perceptual:
+        return {}
+    return {
+        "perceptual": dict(of.perceptual),
+        "perceptual_bicubic": dict(of.perceptual_bicubic),
+    }
 
 
 def _json_scores(scores: Scores) -> dict[str, dict[str, float | None]]:

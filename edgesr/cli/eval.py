@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from edgesr.upscalers import Upscaler
 
 ProtocolName = Literal["mai", "ntire-esr", "classic-y"]
+MetricName = Literal[
+    "ms_ssim", "vif", "gmsd", "spectrum_distance_db", "high_frequency_ratio", "lpips", "dists"
+]
 
 
 def eval_(  # noqa: PLR0913 - one parameter a flag
@@ -22,6 +25,8 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
     data: Path,
     lr: Path | None = None,
     protocol: Annotated[list[ProtocolName] | None, Parameter(negative="")] = None,
+    perceptual: Annotated[bool, Parameter(negative="")] = False,
+    metric: Annotated[list[MetricName] | None, Parameter(negative="")] = None,
     scale: Annotated[int | None, Parameter(name=["--scale", "-s"])] = None,
     model: Annotated[str | None, Parameter(name=["--model", "-n"])] = None,
     limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
@@ -36,6 +41,8 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
         data: folder of images; its layout is recognised.
         lr: folder of low-resolution images to use instead of the ones found or made.
         protocol: what to compare, may be repeated; default is all three.
+        perceptual: measure how the images look as well, by all metrics that need no weights.
+        metric: a single one of these metrics, or `lpips`, `dists`; may be repeated.
         scale: upscaling factor, where a source does not name its own.
         model: network, where a weights file does not name it.
         limit: only the first so many images.
@@ -46,6 +53,7 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
     from edgesr.data.layouts import find_dataset
     from edgesr.evaluate import evaluate, to_json
     from edgesr.metrics import PROTOCOLS
+    from edgesr.perception import PERCEPTUAL
     from edgesr.upscalers import load_upscaler
 
     upscalers = [
@@ -55,12 +63,17 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
     dataset = find_dataset(data, _common_scale(upscalers), lr_root=lr)
     say(dataset.describe())
     chosen = list(protocol or PROTOCOLS)
-    results = [evaluate(upscaler, dataset, chosen, limit=limit) for upscaler in upscalers]
+    names = list(dict.fromkeys([*(PERCEPTUAL if perceptual else ()), *(metric or ())]))
+    results = [
+        evaluate(upscaler, dataset, chosen, metrics=names, limit=limit) for upscaler in upscalers
+    ]
     if json:
         evaluations = [to_json(result) for result in results]
         out.print_json(data={"schema": "edgesr/eval/1", "evaluations": evaluations})
         return
     out.print(_table(results))
+    if names:
+        out.print(_perceptual_table(results))
     for result in results:
         out.print(_closing_line(result), markup=False, soft_wrap=True)
 
@@ -100,6 +113,25 @@ def _table(results: "list[Evaluation]") -> "Table":
                 f"{score.psnr - bicubic.psnr:+.3f}",
             )
         table.add_section()
+    return table
+
+
+def _perceptual_table(results: "list[Evaluation]") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    from edgesr.perception import LEARNED, PERCEPTUAL
+
+    titles = {name: (m.title, m.better) for name, m in PERCEPTUAL.items()}
+    titles.update({name: (m.title, m.better) for name, m in LEARNED.items()})
+    bicubic = results[0].perceptual_bicubic
+    table = Table(title="luma (learned metrics: RGB), border = scale")
+    table.add_column("upscaler", overflow="fold")
+    for name in bicubic:
+        table.add_column("\n".join(titles[name]), justify="right", no_wrap=True)
+    measured = [(result.upscaler, result.perceptual) for result in results]
+    for name, values in [("bicubic", bicubic), *(row for row in measured if row[0] != "bicubic")]:
+        table.add_row(Text(name), *(f"{value:.4f}" for value in values.values()))
     return table
 
 

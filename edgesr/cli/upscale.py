@@ -23,6 +23,9 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
     ext: str = "png",
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     keep_grey: bool = True,
+    steps: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
+    sampler: str = "ddim",
     threads: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -43,14 +46,21 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
         ext: format of made-up file names: png, webp, tif or jpg.
         overwrite: replace files that exist.
         keep_grey: write grey photographs as grey rather than RGB.
+        steps: of a diffusion denoiser; default is all of its path.
+        seed: of the noise of a diffusion denoiser; the same seed gives the same picture.
+        sampler: of a diffusion denoiser: ddim, ancestral, dpm_solver_2m, sa_solver, mrs_ode or
+            mrs_sde.
         threads: CPU threads; default is all.
         json: print one JSON document instead of a line for each file.
     """
     from edgesr.cli.console import out, say
     from edgesr.upscalers import load_upscaler
+    from edgesr.upscalers.load import Sampling
     from edgesr.upscalers.photos import Naming, check_job, plan_jobs, upscale_file
 
-    upscaler = load_upscaler(model or _default_model(scale), scale=scale, threads=threads)
+    sampling = Sampling(steps=steps, seed=seed, sampler=sampler)
+    chosen = model or _default_model(scale)
+    upscaler = load_upscaler(chosen, scale=scale, threads=threads, sampling=sampling)
     suffix = f"_x{upscaler.scale}" if suffix is None else suffix
     jobs = plan_jobs(inputs, Naming(output=output, suffix=suffix, ext=ext))
     done: list[Upscaled] = []

@@ -44,11 +44,14 @@ class Dataset:
     pairs: tuple[ImagePair, ...]
     note: str = ""
 
-    def describe(self) -> str:
-        """Return one line that says what was found where."""
+    def describe(self, degradation: str = "bicubic") -> str:
+        """Return one line that says what was found where, and how LR is made where it is made."""
         count = len(self.pairs)
         if any(pair.lr is None for pair in self.pairs):
-            what = f"{count} HR images in {self.root}, LR x{self.scale} made by bicubic downscaling"
+            made = (
+                "bicubic downscaling" if degradation == "bicubic" else f"degradation {degradation}"
+            )
+            what = f"{count} HR images in {self.root}, LR x{self.scale} made by {made}"
         else:
             what = f"{count} HR + {count} LR x{self.scale} pairs in {self.root}"
         return f"{self.kind}: {what}{f' ({self.note})' if self.note else ''}"

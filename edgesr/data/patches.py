@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesr.data.cache import DecodedImages
-from edgesr.errors import DatasetError
+from edgesr.data.degradation import DEGRADATIONS
+from edgesr.errors import ConfigError, DatasetError
 
 Sampling = Literal["image", "area"]
 Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 _SYMMETRIES = 8
+_MARGIN = 8
+_JPEG_BLOCK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +32,13 @@ class PatchSampler:
         seed: decides every draw together with step and rank.
         rank: process number; every process draws its own patches.
         sampling: ``image`` draws every image equally often, ``area`` every pixel.
+        degradation: key of ``DEGRADATIONS``. ``bicubic`` cuts the decoded low-resolution images;
+            any other makes the low-resolution patch from the high-resolution image, anew for every
+            patch.
 
     Raises:
         DatasetError: an image is smaller than a patch, or there are none.
+        ConfigError: the degradation is unknown.
     """
 
     images: DecodedImages
@@ -40,9 +47,14 @@ class PatchSampler:
     seed: int
     rank: int = 0
     sampling: Sampling = "image"
+    degradation: str = "bicubic"
 
     def __post_init__(self) -> None:
-        """Check that a patch fits into every image."""
+        """Check that the degradation is known and a patch fits into every image."""
+        if self.degradation not in DEGRADATIONS:
+            raise ConfigError(
+                f"degradation = {self.degradation!r}: want one of {', '.join(DEGRADATIONS)}"
+            )
         if not self.images.lr:
             raise DatasetError("no training images are left; add images or hold out fewer")
         for name, image in zip(self.images.names, self.images.lr, strict=True):
@@ -69,12 +81,35 @@ class PatchSampler:
             top = int(random.integers(source.shape[0] - side + 1))
             left = int(random.integers(source.shape[1] - side + 1))
             symmetry = int(random.integers(_SYMMETRIES))
-            lr[row] = dihedral(source[top : top + side, left : left + side], symmetry)
+            if self.degradation == "bicubic":
+                patch = source[top : top + side, left : left + side]
+            else:
+                patch = self._degraded(index, top, left, seed=(self.seed, step, self.rank, row + 1))
+            lr[row] = dihedral(patch, symmetry)
             top, left, size = top * scale, left * scale, side * scale
             hr[row] = dihedral(
                 self.images.hr[index][top : top + size, left : left + size], symmetry
             )
         return lr, hr
+
+    def _degraded(
+        self, index: int, top: int, left: int, *, seed: tuple[int, ...]
+    ) -> NDArray[np.uint8]:
+        """Degrade the patch at ``top``, ``left`` (in LR pixels) together with what lies round it.
+
+        Without the margin the mirrored border of every blur would be inside the patch. It varies
+        by a block of JPEG, or the blocks would always begin at the corner of the patch.
+        """
+        random = np.random.default_rng(seed)
+        hr, scale, side = self.images.hr[index], self.images.scale, self.patch_size
+        height, width = self.images.lr[index].shape[:2]
+        margins = _MARGIN + random.integers(_JPEG_BLOCK, size=4)
+        up, before = max(0, top - int(margins[0])), max(0, left - int(margins[1]))
+        down = min(height, top + side + int(margins[2]))
+        after = min(width, left + side + int(margins[3]))
+        window = hr[up * scale : down * scale, before * scale : after * scale]
+        lr = DEGRADATIONS[self.degradation](window, scale, int(random.integers(2**63)))
+        return lr[top - up : top - up + side, left - before : left - before + side]
 
     def _draw_images(self, random: np.random.Generator) -> NDArray[np.intp]:
         count = len(self.images.lr)

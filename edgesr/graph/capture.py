@@ -85,7 +85,8 @@ def _export(module: nn.Module, name: str, channels: int) -> torch.export.Exporte
 
 
 def _is_in_place(node: fx.Node) -> bool:
-    return node.op == "call_function" and str(node.target).split(".")[-2].endswith("_")
+    # what picks one of several results is no operation of aten and has no dots
+    return node.op == "call_function" and str(node.target).rpartition(".")[0].endswith("_")
 
 
 def _constants(program: torch.export.ExportedProgram) -> dict[str, Tensor]:

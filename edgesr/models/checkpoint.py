@@ -29,6 +29,9 @@ _HEADER_KEY = "edgesr"
 SCHEME_KEY = "scheme"
 """In the metadata of a file with integers: the scheme that they are quantized with."""
 
+SCHEDULE_KEY = "schedule"
+"""In the metadata of a diffusion denoiser: the schedule that it was trained on."""
+
 _PTH_KEYS = ("params_ema", "params", "state_dict")
 
 
@@ -103,6 +106,16 @@ def holds_integers(path: Path) -> bool:
     return path.suffix != ".pth" and SCHEME_KEY in _read_header(path)
 
 
+def is_denoiser(path: Path) -> bool:
+    """Tell whether a weights file, or the best one of a run folder, is of a diffusion denoiser.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    path = weights_file(Path(path))
+    return path.suffix != ".pth" and SCHEDULE_KEY in _read_header(path)
+
+
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors of a weights file and what it says of itself.
 
@@ -126,13 +139,18 @@ def model_of_state(
         CheckpointError: the weights do not fit or are not finite.
     """
     found_model, found_scale = metadata.get("model"), _whole(metadata.get("scale"))
-    name = _agree(path, "model", found_model, model)
-    factor = _agree(path, "scale", found_scale, scale)
+    name = agree(path, "model", found_model, model)
+    factor = agree(path, "scale", found_scale, scale)
     if name not in MODELS:
         known = ", ".join(MODELS)
+        if SCHEDULE_KEY in metadata:
+            raise CheckpointError(
+                f"{path}: is of the diffusion denoiser {name!r}, want a network that enlarges in "
+                f"one pass, one of {known}; name another file, or read it with load_denoiser"
+            )
         raise CheckpointError(f"{path}: is of model {name!r}, want one of {known}; update edgesr")
     module = build_model(name, factor)
-    _load_state(path, module, state, f"{name} x{factor}")
+    load_state(path, module, state, f"{name} x{factor}")
     return LoadedModel(
         module=module.float().eval(),
         descriptor=MODELS[name],
@@ -224,7 +242,12 @@ def _read_pth(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {name.removeprefix("module."): value for name, value in content.items()}, {}
 
 
-def _load_state(path: Path, module: nn.Module, state: Mapping[str, Tensor], title: str) -> None:
+def load_state(path: Path, module: nn.Module, state: Mapping[str, Tensor], title: str) -> None:
+    """Give ``module`` the weights ``state`` of file ``path``; ``title`` names it in messages.
+
+    Raises:
+        CheckpointError: names or shapes differ, or a value is not finite.
+    """
     own = module.state_dict()
     missing = [name for name in own if name not in state]
     extra = [name for name in state if name not in own]
@@ -247,7 +270,12 @@ def _load_state(path: Path, module: nn.Module, state: Mapping[str, Tensor], titl
     module.load_state_dict(dict(state))
 
 
-def _agree(path: Path, what: str, found: Value | None, given: Value | None) -> Value:
+def agree(path: Path, what: str, found: Value | None, given: Value | None) -> Value:
+    """Return what a file says of itself, or what the caller says where it does not.
+
+    Raises:
+        CheckpointError: both say something else, or neither says anything.
+    """
     if found is None and given is None:
         raise CheckpointError(f"{path}: does not say its {what}; give --{what}")
     if found is not None and given is not None and found != given:

@@ -20,6 +20,8 @@ class TrainConfig:
         lr_data: folder with the low-resolution images when it lies elsewhere.
         val_data: folder with validation images; none holds out ``val_images`` of ``data``.
         val_images: training images held out for validation, spread evenly over the sorted list.
+        degradation: how low-resolution images are made: ``bicubic``, or ``real_esrgan``, a random
+            chain of blur, resize, noise and JPEG that is drawn anew for every patch.
         steps: optimizer steps.
         batch_size: patches a step, over all processes together.
         patch_size: side of a low-resolution patch in pixels.
@@ -50,6 +52,12 @@ class TrainConfig:
         teacher_weight: weight of the difference to the float network beside the pixel loss.
         weight_scales: ``lsq`` learns the scales of weights; ``max`` derives them at every step.
         scale_rate_factor: relative change of scales per step, in units of the learning rate.
+        diffusion_path: of a denoiser: how images become noise; the networks of one pass ignore it
+            and what follows.
+        diffusion_steps: number of steps of the path.
+        kappa: noise at the end of a ``resshift`` path, where images are in [-1, 1].
+        min_noise: noise after its first step.
+        dream: train on the noisy images that the network's own errors lead to.
         tensorboard: write TensorBoard event files as well (extra ``log``).
         runs: folder that holds the run folders.
         name: name of the run folder; none makes one from model, scale and time.
@@ -61,6 +69,7 @@ class TrainConfig:
     lr_data: Path | None = None
     val_data: Path | None = None
     val_images: int = 8
+    degradation: Literal["bicubic", "real_esrgan"] = "bicubic"
     steps: int = 500_000
     batch_size: int = 64
     patch_size: int = 64
@@ -90,6 +99,11 @@ class TrainConfig:
     teacher_weight: float = 1.0
     weight_scales: Literal["lsq", "max"] = "lsq"
     scale_rate_factor: float = 1.0
+    diffusion_path: Literal["resshift", "ddpm_linear", "cosine", "irsde", "rddm"] = "resshift"
+    diffusion_steps: int = 4
+    kappa: float = 0.5
+    min_noise: float = 0.2
+    dream: bool = False
     tensorboard: bool = False
     runs: Path = Path("runs")
     name: str | None = None

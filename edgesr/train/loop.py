@@ -12,28 +12,17 @@ from torch.utils.data import DataLoader
 
 from edgesr.data.cache import DecodedImages
 from edgesr.errors import DataError
-from edgesr.models.checkpoint import save_weights
-from edgesr.quant.qat import QatNetwork
 from edgesr.train.batches import BatchDataset, to_float
 from edgesr.train.config import TrainConfig
 from edgesr.train.ema import ema_decay_at, update_ema
-from edgesr.train.losses import LOSSES
 from edgesr.train.meter import Meter
-from edgesr.train.qat import (
-    QatStart,
-    check_progress,
-    hold_scales,
-    psnr_to_float,
-    save_integers,
-    settle_scales,
-    teacher_loss,
-)
+from edgesr.train.regression import Regression
 from edgesr.train.runlog import RunLog
 from edgesr.train.schedules import cosine_rate, step_rate, warmup_factor
-from edgesr.train.shell import Shell, start
+from edgesr.train.shell import MakeObjective, Shell, start
 from edgesr.train.signals import stop_signals
 from edgesr.train.state import TrainingState, save_state
-from edgesr.train.validate import VALIDATION_PROTOCOL, validation_psnr
+from edgesr.train.validate import PSNR_KEY
 
 Listener = Callable[[dict[str, Any]], None]
 _STEPS_BETWEEN_TALKS = 10
@@ -66,7 +55,7 @@ def train(  # noqa: PLR0913 - one call, one place
     held_out: DecodedImages,
     metadata: dict[str, str],
     state: TrainingState | None = None,
-    qat: QatStart | None = None,
+    objective: MakeObjective | None = None,
     listen: Listener = lambda _event: None,
 ) -> TrainResult:
     """Train until ``config.steps`` and leave weights, state and log in ``folder``.
@@ -81,14 +70,14 @@ def train(  # noqa: PLR0913 - one call, one place
         held_out: validation pairs.
         metadata: text that goes into the weights files.
         state: where to go on from.
-        qat: where quantization-aware training starts; None trains the float network.
+        objective: what is trained; None is a network that enlarges in one pass.
         listen: called with every log event.
 
     Raises:
         DataError: the loss became NaN or infinite, or a quantized network lost its quality; the
             last good checkpoint stays.
     """
-    shell = start(config, images, state, qat)
+    shell = start(config, images, state, objective or (lambda _: Regression(config=config)))
     log = RunLog(folder, tensorboard=config.tensorboard) if shell.is_main else RunLog(None)
     record = _Recorder(
         config=config, folder=folder, shell=shell, metadata=metadata, outputs=(log, listen)
@@ -129,16 +118,7 @@ class _Recorder:
             path, averaged = self.folder / name, self.shell.averaged
             reached = f"{self.shell.best_psnr:.4f}"
             facts = {**self.metadata, "step": str(self.shell.step), "best_psnr_mai": reached}
-            if self.shell.qat is not None and isinstance(averaged, QatNetwork):
-                save_integers(path, averaged, self.shell.qat, facts)
-                return
-            save_weights(
-                path,
-                averaged.state_dict(),
-                model=self.config.model,
-                scale=self.config.scale,
-                metadata=facts,
-            )
+            self.shell.objective.save(path, averaged, facts)
 
     def save(self) -> None:
         self.save_weights("last.safetensors")
@@ -153,7 +133,7 @@ def _run(
     record: _Recorder,
     stopped: Callable[[], bool],
 ) -> None:
-    if shell.qat is not None and shell.step == 0:
+    if shell.objective.validates_start and shell.step == 0:
         _validate(shell, held_out, record)
     meter = Meter(config.batch_size)
     for lr, hr in _batches(config, shell):
@@ -190,14 +170,10 @@ def _agree(shell: Shell, *, stop: bool) -> bool:
 
 def _validate(shell: Shell, held_out: DecodedImages, record: _Recorder) -> None:
     device = shell.accelerator.device
-    psnr = validation_psnr(shell.averaged, held_out, device)
-    event = {"event": "validate", "step": shell.step, f"psnr_{VALIDATION_PROTOCOL}": psnr}
-    if shell.qat is not None:
-        teacher = shell.qat.teacher.module
-        event["psnr_to_float"] = psnr_to_float(shell.averaged, teacher, held_out, device)
-    record.tell(event)
-    if shell.qat is not None:
-        check_progress(psnr, shell.best_psnr, shell.step)
+    figures = shell.objective.validate(shell.averaged, held_out, device)
+    record.tell({"event": "validate", "step": shell.step, **figures})
+    psnr = figures[PSNR_KEY]
+    shell.objective.check_progress(psnr, shell.best_psnr, shell.step)
     if psnr > shell.best_psnr:
         shell.best_psnr, shell.best_step = psnr, shell.step
         record.save_weights("best.safetensors")
@@ -219,27 +195,23 @@ def _step(config: TrainConfig, shell: Shell, lr: Tensor, hr: Tensor) -> Tensor:
     rate = learning_rate_at(config, shell.step)
     for group in shell.optimizer.param_groups:
         group["lr"] = rate * group["factor"]
-    ends = shell.step >= config.steps - config.final_loss_steps
-    criterion = LOSSES[config.final_loss if ends else config.loss]
     device = shell.accelerator.device
-    lr, hr = to_float(lr, device), to_float(hr, device)
-    with torch.autocast(device.type, shell.precision, enabled=shell.precision is not None):
-        sr = shell.trained(lr)
-    loss = criterion(sr.float(), hr)
-    if shell.qat is not None:
-        loss = loss + config.teacher_weight * teacher_loss(shell.qat.teacher.module, lr, sr)
+    objective, network, averaged = shell.objective, shell.network, shell.averaged
+
+    def forward(*inputs: Tensor) -> Tensor:
+        with torch.autocast(device.type, shell.precision, enabled=shell.precision is not None):
+            return shell.trained(*inputs)
+
+    loss = objective.loss(forward, to_float(lr, device), to_float(hr, device), shell.step)
     shell.optimizer.zero_grad()
     shell.accelerator.backward(loss)
     if config.grad_clip:
         shell.accelerator.clip_grad_norm_(shell.network.parameters(), config.grad_clip)
-    network, averaged = shell.network, shell.averaged
-    if isinstance(network, QatNetwork):
-        hold_scales(config, network, shell.step)
+    objective.before_update(network, shell.step)
     shell.optimizer.step()
     decay = ema_decay_at(shell.step, config.ema_decay)
     update_ema(averaged.parameters(), network.parameters(), decay)
-    if isinstance(network, QatNetwork) and isinstance(averaged, QatNetwork):
-        settle_scales(config, network, averaged, shell.step)
+    objective.after_update(network, averaged, shell.step)
     return loss.detach()
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from edgesr.quant.recipe import default_recipe
 from edgesr.quant.scheme import INT8, SCHEMES, QuantizedGraph
 from edgesr.train.batches import to_float
 from edgesr.train.config import TrainConfig
+from edgesr.train.losses import loss_at
+from edgesr.train.objective import Forward
+from edgesr.train.validate import PSNR_KEY, validation_psnr
 
 MAX_FALL = 1.0
 """Fall of the validation PSNR below its best, in dB, that counts as divergence."""
@@ -40,6 +44,65 @@ class QatStart:
     teacher: LoadedModel
     quantized: QuantizedGraph
     sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QuantizationAware:
+    """Integers and scales of a quantized network; see ``Objective``."""
+
+    config: TrainConfig
+    start: QatStart
+    is_exact: bool = True
+    validates_start: bool = True
+
+    def build(self) -> nn.Module:
+        """Return the quantized network as it starts."""
+        return QatNetwork(self.start.quantized, weight_scales=self.config.weight_scales)
+
+    def groups(self, network: nn.Module) -> list[dict[str, Any]]:
+        """Return weights, biases and scales."""
+        config = self.config
+        factors = {"biases": config.bias_rate_factor, "scales": config.scale_rate_factor}
+        found = _quantized(network).groups_of_parameters()
+        return [{"params": some, "factor": factors.get(k, 1.0)} for k, some in found.items()]
+
+    def to(self, device: torch.device) -> None:
+        """Move the float network."""
+        self.start.teacher.module.to(device)
+        torch.backends.cudnn.allow_tf32 = False  # sums of whole numbers must stay exact
+
+    def loss(self, forward: Forward, lr: Tensor, hr: Tensor, step: int) -> Tensor:
+        """Return the pixel loss and the difference to the float network."""
+        sr = forward(lr).float()
+        with torch.no_grad():
+            wanted = self.start.teacher.module(lr)
+        near = nn.functional.l1_loss(sr, wanted)
+        return loss_at(self.config, step)(sr, hr) + self.config.teacher_weight * near
+
+    def before_update(self, network: nn.Module, step: int) -> None:
+        """Hold the scales once they are frozen."""
+        hold_scales(self.config, _quantized(network), step)
+
+    def after_update(self, network: nn.Module, averaged: nn.Module, step: int) -> None:
+        """Update derived scales, freeze all of them in the end."""
+        settle_scales(self.config, _quantized(network), _quantized(averaged), step)
+
+    def validate(
+        self, averaged: nn.Module, held_out: DecodedImages, device: torch.device
+    ) -> dict[str, float]:
+        """Return the PSNR, and that to the float network."""
+        return {
+            PSNR_KEY: validation_psnr(averaged, held_out, device),
+            "psnr_to_float": psnr_to_float(averaged, self.start.teacher.module, held_out, device),
+        }
+
+    def check_progress(self, psnr: float, best: float, step: int) -> None:
+        """Stop a run whose quality has fallen."""
+        check_progress(psnr, best, step)
+
+    def save(self, path: Path, averaged: nn.Module, metadata: dict[str, str]) -> None:
+        """Write integers, grids and the float network."""
+        save_integers(path, _quantized(averaged), self.start, metadata)
 
 
 def check_qat(config: TrainConfig) -> None:
@@ -156,8 +219,6 @@ def save_integers(
     save_quantized(path, quantized, start.teacher, {**metadata, "start_sha256": start.sha256})
 
 
-def teacher_loss(teacher: nn.Module, lr: Tensor, sr: Tensor) -> Tensor:
-    """Return the mean absolute difference to the float network, in grey levels."""
-    with torch.no_grad():
-        wanted = teacher(lr)
-    return nn.functional.l1_loss(sr, wanted)
+def _quantized(network: nn.Module) -> QatNetwork:
+    assert isinstance(network, QatNetwork)  # noqa: S101 - build() made it
+    return network

@@ -6,11 +6,15 @@ from pathlib import Path
 from edgesr import __version__
 from edgesr.data.patches import PatchSampler
 from edgesr.models import build_model
+from edgesr.models.denoisers import DENOISERS
 from edgesr.train.config import TrainConfig
+from edgesr.train.diffusion import Diffusion, check_diffusion
 from edgesr.train.folder import check_resumable, new_folder
 from edgesr.train.loop import Listener, TrainResult, train
 from edgesr.train.processes import processes
-from edgesr.train.qat import QatStart, check_qat, load_start
+from edgesr.train.qat import QatStart, QuantizationAware, check_qat, load_start
+from edgesr.train.regression import Regression
+from edgesr.train.shell import MakeObjective
 from edgesr.train.sources import TrainingImages, data_digest, training_images, write_manifest
 from edgesr.train.state import load_state
 
@@ -51,7 +55,9 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
             become another one, or settings that do not go together.
         DataError: images are missing, damaged or too small, or there is nothing to resume.
     """
-    build_model(config.model, config.scale)
+    if config.model not in DENOISERS:
+        build_model(config.model, config.scale)
+    check_diffusion(config)
     check_qat(config)
     if resume is not None:
         check_resumable(config, resume)
@@ -100,6 +106,15 @@ def go(run: Run, *, listen: Listener = lambda _event: None) -> TrainResult:
         held_out=run.images.held_out,
         metadata=metadata,
         state=load_state(run.folder) if run.resume else None,
-        qat=run.qat,
+        objective=_objective(run),
         listen=listen,
     )
+
+
+def _objective(run: Run) -> MakeObjective:
+    config, start = run.config, run.qat
+    if start is not None:
+        return lambda _: QuantizationAware(config=config, start=start)
+    if config.model in DENOISERS:
+        return lambda rank: Diffusion(config=config, rank=rank)
+    return lambda _: Regression(config=config)

@@ -3,23 +3,23 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor, nn
+from torch import nn
 
 from edgesr.data.cache import DecodedImages
 from edgesr.data.patches import PatchSampler
 from edgesr.errors import ConfigError
-from edgesr.models import build_model
-from edgesr.quant.qat import QatNetwork
 from edgesr.train.config import TrainConfig
+from edgesr.train.objective import Forward, Objective
 from edgesr.train.precision import autocast_precision
 from edgesr.train.processes import accelerator as join
-from edgesr.train.qat import QatStart
 from edgesr.train.state import TrainingState
+
+MakeObjective = Callable[[int], Objective]
+"""Gets the number of this process."""
 
 
 @dataclass(kw_only=True)
@@ -34,7 +34,7 @@ class Shell:
         optimizer: Adam.
         sampler: draws this process's patches.
         precision: autocast type; None for float32.
-        qat: what quantization-aware training starts from; None in float training.
+        objective: what is trained, and by which measure.
         step: optimizer steps done.
         best_psnr: best validation PSNR in dB.
         best_step: the step that reached it.
@@ -42,12 +42,12 @@ class Shell:
 
     accelerator: Accelerator
     network: nn.Module
-    trained: Callable[[Tensor], Tensor]
+    trained: Forward
     averaged: nn.Module
     optimizer: torch.optim.Optimizer
     sampler: PatchSampler
     precision: torch.dtype | None
-    qat: QatStart | None = None
+    objective: Objective
     step: int = 0
     best_psnr: float = -math.inf
     best_step: int = 0
@@ -73,9 +73,15 @@ def start(
     config: TrainConfig,
     images: DecodedImages,
     state: TrainingState | None,
-    qat: QatStart | None = None,
+    make_objective: MakeObjective,
 ) -> Shell:
     """Build a run's network and optimizer, fresh or from ``state``.
+
+    Args:
+        config: settings.
+        images: to cut patches from.
+        state: where to go on from.
+        make_objective: what is trained.
 
     Raises:
         ConfigError: the batch cannot be shared out evenly among the processes.
@@ -87,10 +93,13 @@ def start(
             f"{accelerator.num_processes} processes"
         )
     set_seed(config.seed)
-    network = _network(config, qat)
-    averaged = _network(config, qat).eval()
+    objective = make_objective(accelerator.process_index)
+    network = objective.build()
+    averaged = objective.build().eval()
     averaged.load_state_dict(network.state_dict())
-    optimizer = torch.optim.Adam(_groups(network, config), lr=config.learning_rate)
+    optimizer = torch.optim.Adam(objective.groups(network), lr=config.learning_rate)
+    precision = autocast_precision(config.precision, accelerator.device)
+    precision = None if objective.is_exact else precision
     shell = Shell(
         accelerator=accelerator,
         network=network,
@@ -104,13 +113,12 @@ def start(
             seed=config.seed,
             rank=accelerator.process_index,
             sampling=config.sampling,
+            degradation=config.degradation,
         ),
-        precision=None if qat else autocast_precision(config.precision, accelerator.device),
-        qat=qat,
+        precision=precision,
+        objective=objective,
     )
-    if qat is not None:
-        qat.teacher.module.to(accelerator.device)
-        torch.backends.cudnn.allow_tf32 = False  # sums of whole numbers must stay exact
+    objective.to(accelerator.device)
     if state is not None:
         network.load_state_dict(state.weights)
         averaged.load_state_dict(state.averages)
@@ -120,24 +128,3 @@ def start(
     prepared, shell.optimizer = accelerator.prepare(network.train(), optimizer)
     shell.trained = torch.compile(prepared) if config.compile else prepared
     return shell
-
-
-def _network(config: TrainConfig, qat: QatStart | None) -> nn.Module:
-    if qat is not None:
-        return QatNetwork(qat.quantized, weight_scales=config.weight_scales)
-    network = build_model(config.model, config.scale)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
-
-
-def _groups(network: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    factors = {"biases": config.bias_rate_factor, "scales": config.scale_rate_factor}
-    if isinstance(network, QatNetwork):
-        found = network.groups_of_parameters()
-        return [{"params": some, "factor": factors.get(k, 1.0)} for k, some in found.items()]
-    biases = [p for name, p in network.named_parameters() if name.endswith("bias")]
-    others = [p for name, p in network.named_parameters() if not name.endswith("bias")]
-    return [
-        {"params": others, "factor": 1.0},
-        {"params": biases, "factor": config.bias_rate_factor},
-    ]

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgesr.data.cache import DecodedImages, Progress, decode_pairs
+from edgesr.data.degradation import DEGRADATIONS
 from edgesr.data.demo import demo_dataset
 from edgesr.data.layouts import Dataset, ImagePair, find_dataset
-from edgesr.errors import DatasetError
+from edgesr.errors import ConfigError, DatasetError
 from edgesr.files import write_json
 from edgesr.train.config import TrainConfig
 
@@ -25,7 +26,9 @@ class TrainingImages:
         description: what was found where, for people.
         is_demo: the few photographs of the demo stand in for a data set.
         train: pairs to train on.
-        held_out: pairs to validate on; none of them is in ``train``.
+        held_out: pairs to validate on; none of them is in ``train``. Under a degradation other
+            than bicubic their low-resolution images are degraded as well, each by its place in the
+            list as seed, so that runs can be compared; low-resolution files are kept as they are.
     """
 
     description: str
@@ -41,8 +44,10 @@ def training_images(
 
     Raises:
         DataError: a folder is missing or empty, an image is damaged, or too few are left.
+        ConfigError: low-resolution files are given that the degradation would not use.
     """
     dataset = _dataset(config)
+    _check_degradation(config, dataset)
     if config.val_data is not None:
         train, held_out = dataset.pairs, find_dataset(config.val_data, config.scale).pairs
         held_out = held_out[: config.val_images]
@@ -52,10 +57,10 @@ def training_images(
             count = min(count, len(dataset.pairs) // _DEMO_SHARE)
         train, held_out = hold_out(dataset.pairs, count)
     return TrainingImages(
-        description=dataset.describe(),
+        description=dataset.describe(config.degradation),
         is_demo=config.data is None,
         train=decode_pairs(train, config.scale, progress=progress),
-        held_out=decode_pairs(held_out, config.scale),
+        held_out=_degraded(decode_pairs(held_out, config.scale), held_out, config.degradation),
     )
 
 
@@ -93,6 +98,28 @@ def write_manifest(folder: Path, images: TrainingImages) -> None:
             **{key: dict(zip(s.names, s.sha256, strict=True)) for key, s in sets.items()},
         },
     )
+
+
+def _check_degradation(config: TrainConfig, dataset: Dataset) -> None:
+    if config.degradation == "bicubic" or all(pair.lr is None for pair in dataset.pairs):
+        return
+    raise ConfigError(
+        f"degradation = {config.degradation!r}: the images in {dataset.root} come with "
+        "low-resolution files, which it would not use; name a folder of high-resolution images "
+        "alone, or drop --degradation"
+    )
+
+
+def _degraded(images: DecodedImages, pairs: Sequence[ImagePair], degradation: str) -> DecodedImages:
+    """Replace the low-resolution images that were made by bicubic downscaling."""
+    if degradation == "bicubic":
+        return images
+    make = DEGRADATIONS[degradation]
+    lr = tuple(
+        made if pair.lr is not None else make(hr, images.scale, index)
+        for index, (pair, made, hr) in enumerate(zip(pairs, images.lr, images.hr, strict=True))
+    )
+    return replace(images, lr=lr)
 
 
 def _dataset(config: TrainConfig) -> Dataset:

@@ -9,6 +9,7 @@ from edgesr.metrics import measure
 from edgesr.train.batches import to_float
 
 VALIDATION_PROTOCOL = "mai"
+PSNR_KEY = f"psnr_{VALIDATION_PROTOCOL}"
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Find the upscaler that a name or path stands for."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgesr.errors import CheckpointError, MissingDependencyError, UsageError
@@ -8,12 +9,31 @@ from edgesr.upscalers.protocol import Upscaler
 from edgesr.zoo import ZOO
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a diffusion denoiser is sampled.
+
+    Attributes:
+        steps: how many of its path's steps to take; None takes all.
+        seed: of the noise.
+        sampler: a name in ``edgesr.diffusion.samplers.SAMPLERS``.
+    """
+
+    steps: int | None = None
+    seed: int = 0
+    sampler: str = "ddim"
+
+
+FULL = Sampling()
+
+
 def load_upscaler(
     source: str | Path,
     *,
     scale: int | None = None,
     model: str | None = None,
     threads: int | None = None,
+    sampling: Sampling = FULL,
 ) -> Upscaler:
     """Load an upscaler.
 
@@ -23,10 +43,12 @@ def load_upscaler(
         scale: upscaling factor; needed for ``bicubic`` and for a ``.pth``, checked elsewhere.
         model: network of a ``.pth``; ignored by what names its own.
         threads: CPU threads; None leaves the choice to the runtime.
+        sampling: of a diffusion denoiser; the others have nothing to sample.
 
     Raises:
         CheckpointError: there is no such name or file, or it is damaged or of another scale.
-        UsageError: ``bicubic`` without a scale.
+        UsageError: ``bicubic`` without a scale, or steps for what is no denoiser.
+        DiffusionError: more steps than the denoiser's path has, or no such sampler.
         MissingDependencyError: the package that runs it is not installed.
     """
     if str(source) == "bicubic":
@@ -39,25 +61,45 @@ def load_upscaler(
         known = ", ".join(["bicubic", *ZOO])
         raise CheckpointError(f"{source}: no such model or file; name one of {known} or a file")
     if path.suffix == ".tflite":
+        _refuse_sampling(path, sampling)
         from edgesr.upscalers.tflite import TfliteUpscaler
 
         name = None if entry is None else entry.name
         return TfliteUpscaler(path, scale=scale, threads=threads, name=name)
     if path.is_dir() or path.suffix in {".safetensors", ".pth"}:
-        return _network(path, model=model, scale=scale, threads=threads)
+        return _network(path, model=model, scale=scale, threads=threads, sampling=sampling)
     wanted = "a run folder, .tflite, .safetensors or .pth"
     raise CheckpointError(f"{path}: is no model file, want {wanted}")
 
 
-def _network(path: Path, *, model: str | None, scale: int | None, threads: int | None) -> Upscaler:
+def _network(
+    path: Path, *, model: str | None, scale: int | None, threads: int | None, sampling: Sampling
+) -> Upscaler:
     try:
-        from edgesr.models.checkpoint import holds_integers
+        from edgesr.models.checkpoint import holds_integers, is_denoiser
+        from edgesr.upscalers.diffusion import DiffusionUpscaler
         from edgesr.upscalers.network import TorchUpscaler
         from edgesr.upscalers.simulated import SimulatedUpscaler
     except ImportError as error:
         raise MissingDependencyError(
             f"{path}: running a checkpoint needs {error.name}; install edgesr[train] or export it"
         ) from error
+    if is_denoiser(path):
+        return DiffusionUpscaler(
+            path,
+            model=model,
+            scale=scale,
+            threads=threads,
+            steps=sampling.steps,
+            seed=sampling.seed,
+            sampler=sampling.sampler,
+        )
+    _refuse_sampling(path, sampling)
     if holds_integers(path):
         return SimulatedUpscaler(path, model=model, scale=scale, threads=threads)
     return TorchUpscaler(path, model=model, scale=scale, threads=threads)
+
+
+def _refuse_sampling(path: Path, sampling: Sampling) -> None:
+    if sampling.steps is not None:
+        raise UsageError(f"{path}: is no diffusion denoiser and has no steps; drop --steps")

@@ -17,9 +17,9 @@ from edgesr.export.calibration import (
     held_out_pair,
 )
 from edgesr.export.read import read_model
-from edgesr.export.trained import float_graph
 from edgesr.graph.ops import Conv2D, DepthwiseConv2D
 from edgesr.models.checkpoint import load_model
+from edgesr.models.quantized import float_graph
 from edgesr.quant.affine import choose_qparams
 from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.ptq import quantize_graph

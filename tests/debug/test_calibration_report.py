@@ -23,10 +23,10 @@ from edgesr.debug.calibration_report import (
 )
 from edgesr.debug.calibration_trials import Trial, Trials, scale_spreads, stability_warnings
 from edgesr.errors import CheckpointError, DatasetError
-from edgesr.export.trained import float_graph, save_quantized
 from edgesr.models import build_model
 from edgesr.models.checkpoint import LoadedModel, load_model, save_weights
 from edgesr.models.ncnet import NCNet
+from edgesr.models.quantized import float_graph, save_quantized
 from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.ptq import quantize_graph
 from edgesr.quant.recipe import UNPROTECTED

@@ -15,11 +15,11 @@ from edgesr.errors import DataError
 from edgesr.export.calibration import CalibrationSet, calibration_set
 from edgesr.export.calibration_coverage import dead_channels, tensor_coverage
 from edgesr.export.calibration_warnings import calibration_warnings, seen_warnings, set_warnings
-from edgesr.export.trained import float_graph
 from edgesr.graph.execute import execute
 from edgesr.graph.graph import Graph
 from edgesr.graph.ops import Conv2D
 from edgesr.models.ncnet import NCNet
+from edgesr.models.quantized import float_graph
 from edgesr.quant.ptq import PtqResult, quantize_graph
 
 SCALE = 2

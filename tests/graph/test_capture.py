@@ -217,3 +217,12 @@ def test_capture_leaves_the_training_mode_as_it_was() -> None:
     module = build_model("ncnet", 2).train()
     capture(module, name="ncnet")
     assert module.training
+
+
+def test_an_operation_with_several_results_is_refused_by_name() -> None:
+    def body(net: Net, lr: Tensor) -> Tensor:
+        first, second = net.layers[0](lr).chunk(2, dim=1)
+        return first + second  # type: ignore[no-any-return]
+
+    with pytest.raises(GraphError, match=r"layer .*: operation chunk is not supported"):
+        capture(Net(body, nn.Conv2d(3, 6, 1)), name="net")

@@ -18,14 +18,14 @@ from edgesr.data.cache import DecodedImages
 from edgesr.errors import CheckpointError, ConfigError, DataError
 from edgesr.export.inspect import read_content
 from edgesr.export.tflite import write_int8
-from edgesr.export.trained import load_exportable, save_quantized
 from edgesr.imresize import downscale
 from edgesr.models import build_model
 from edgesr.models.checkpoint import load_model, save_weights
+from edgesr.models.quantized import load_exportable, save_quantized
 from edgesr.quant.scheme import QParams
 from edgesr.train.config import TrainConfig
 from edgesr.train.loop import TrainResult, train
-from edgesr.train.qat import check_qat, freeze_step, load_start
+from edgesr.train.qat import QuantizationAware, check_qat, freeze_step, load_start
 from edgesr.train.state import load_state
 
 Photo = Callable[..., Any]
@@ -70,6 +70,8 @@ def go(
     folder.mkdir(exist_ok=True)
     config = TrainConfig(**{**SETTINGS, "start_from": folder.parent / "float", **changes})
     check_qat(config)
+    start = load_start(config, images)
+    assert start is not None
     return train(
         config,
         folder,
@@ -77,7 +79,7 @@ def go(
         held_out=images,
         metadata={},
         state=load_state(folder) if (folder / "training_state.pt").exists() else None,
-        qat=load_start(config, images),
+        objective=lambda _: QuantizationAware(config=config, start=start),
         listen=listen,
     )
 

@@ -1,0 +1,115 @@
+"""A trained network as samplers call it: its input scaled, its centre made from the condition."""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from edgesr.diffusion.noise import Noise
+from edgesr.diffusion.path import Path, State, level
+from edgesr.diffusion.prediction import Prediction
+from edgesr.diffusion.samplers import find_sampler
+from edgesr.diffusion.task import Step, Task, start_of
+from edgesr.errors import DiffusionError
+from edgesr.models.conditioning import BicubicCentre
+from edgesr.models.denoiser import Denoiser
+
+_DEVIATIONS = 3.0
+
+
+@lru_cache(maxsize=4)
+def _bicubic(scale: int) -> BicubicCentre:
+    return BicubicCentre(scale)
+
+
+def enlarge(lr: Tensor, scale: int) -> Tensor:
+    """Return the bicubic centre ``(n, 3, s h, s w)`` of ``lr`` ``(n, 3, h, w)``."""
+    packed: Tensor = _bicubic(scale).to(lr.device)(lr)
+    return torch.nn.functional.pixel_shuffle(packed, scale)
+
+
+def input_gain(path: Path, t: State, x: Tensor) -> float | Tensor:
+    """Return what a noisy image is multiplied by before a network sees it: ``1 / (1 + 3 s)``.
+
+    Then images in [-1, 1] with noise up to three deviations stay in [-1, 1], whatever the state.
+
+    Args:
+        path: with every state that the network was trained on, not respaced.
+        t: original timestep, one or one for each image.
+        x: noisy image, ``(n, c, h, w)``.
+
+    Source: the rule for pixels of Yue et al. 2023, arXiv 2307.12348, in the authors' code.
+    """
+    return 1.0 / (1.0 + _DEVIATIONS * level(path, "noise", t, x))
+
+
+class ConditionedDenoiser:
+    """``edgesr.models``' denoiser for ``edgesr.diffusion``'s samplers; the condition is the image.
+
+    Args:
+        network: takes scaled noisy image, timestep, low-resolution image.
+        path: that it was trained on.
+
+    Raises:
+        DiffusionError: the path is respaced.
+    """
+
+    def __init__(self, network: Denoiser, path: Path) -> None:
+        if path.timesteps[-1] != path.num_steps:
+            raise DiffusionError(
+                f"path {path.name}: has {path.num_steps} of {path.timesteps[-1]} states; give the "
+                "one that the network was trained on, and a respaced one to sample"
+            )
+        self.network, self.path = network, path
+
+    @property
+    def prediction(self) -> Prediction:
+        """What the network returns."""
+        return self.network.prediction
+
+    def __call__(self, x: Tensor, timestep: Tensor, condition: Tensor, /) -> Tensor:
+        """Predict; ``condition`` is the low-resolution image ``(n, 3, h, w)`` in [-1, 1]."""
+        gain = input_gain(self.path, timestep, x)
+        predicted: Tensor = self.network(x * gain, timestep, condition)
+        return predicted
+
+    def sample(  # noqa: PLR0913 - one choice each
+        self,
+        lr: Tensor,
+        *,
+        seed: int = 0,
+        noise: Noise | None = None,
+        path: Path | None = None,
+        sampler: str = "ddim",
+        on_step: Callable[[Step], None] | None = None,
+    ) -> Tensor:
+        """Enlarge images.
+
+        Args:
+            lr: ``(n, 3, h, w)`` in [-1, 1].
+            seed: of the start and of random steps.
+            noise: instead of ``seed``: the window of a larger frame's noise.
+            path: respaced path; None takes all steps.
+            sampler: a name in ``SAMPLERS``.
+            on_step: called after each step.
+
+        Returns:
+            ``(n, 3, s h, s w)``, around [-1, 1].
+
+        Raises:
+            DiffusionError: values that are not finite, or a path or sampler that does not fit.
+        """
+        chosen = path or self.path
+        plane = noise or Noise(seed=seed)
+        scale = self.network.scale
+        count, channels, height, width = lr.shape
+        like = lr.new_empty((count, channels, scale * height, scale * width))
+        task = Task(
+            denoiser=self,
+            path=chosen,
+            condition=lr,
+            centre=enlarge(lr, scale) if chosen.centred else None,
+            on_step=on_step,
+        )
+        return find_sampler(sampler)(task, start_of(task, like, plane), plane)

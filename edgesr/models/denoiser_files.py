@@ -1,0 +1,186 @@
+"""Weights files of denoisers: edgesr's safetensors form, with the path that they were trained on.
+
+A denoiser is of no use without its schedule and without what its output means, so a file that
+lacks either is refused.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from torch import Tensor
+
+from edgesr.errors import CheckpointError
+from edgesr.models.checkpoint import (
+    SCHEDULE_KEY,
+    SCHEME_KEY,
+    agree,
+    load_state,
+    read_weights,
+    save_weights,
+    weights_file,
+)
+from edgesr.models.denoiser import Denoiser, Prediction
+from edgesr.models.denoisers import DENOISERS, DenoiserDescriptor, build_denoiser
+
+_PARAMETERS, _PREDICTION = "schedule_parameters", "prediction"
+_SAVE_AGAIN = "save it with save_denoiser"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The path that a denoiser was trained on, as its file says; ``edgesr.diffusion`` reads it.
+
+    Attributes:
+        name: kind of schedule.
+        parameters: its numbers and words, whatever JSON holds.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedDenoiser:
+    """A denoiser with its weights, in evaluation mode and float32.
+
+    Attributes:
+        module: see ``Denoiser.forward``; it has the file's prediction.
+        descriptor: facts about the network.
+        scale: upscaling factor.
+        schedule: path that it was trained on.
+        prediction: what its output is.
+        metadata: what the file says of itself (steps, recipe, commit...); text only.
+        path: the file that the weights came from.
+    """
+
+    module: Denoiser
+    descriptor: DenoiserDescriptor
+    scale: int
+    schedule: Schedule
+    prediction: Prediction
+    metadata: Mapping[str, str]
+    path: Path
+
+
+def save_denoiser(  # noqa: PLR0913 - what a denoiser is useless without
+    path: Path,
+    state: Mapping[str, Tensor],
+    *,
+    model: str,
+    scale: int,
+    schedule: Schedule,
+    prediction: Prediction,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write the state dict of denoiser ``model`` to a safetensors file, atomically.
+
+    Raises:
+        CheckpointError: the schedule's parameters are not JSON of finite numbers, or the
+            prediction is of no known kind; nothing is written.
+        OutputError: ``path`` cannot be written.
+    """
+    path = Path(path)
+    try:
+        parameters = json.dumps(dict(schedule.parameters), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: parameters of schedule {schedule.name!r} cannot be stored ({error}); want "
+            "finite numbers, words and lists"
+        ) from error
+    facts = {
+        **(metadata or {}),
+        SCHEDULE_KEY: schedule.name,
+        _PARAMETERS: parameters,
+        _PREDICTION: _prediction(path, prediction),
+    }
+    save_weights(path, state, model=model, scale=scale, metadata=facts)
+
+
+def load_denoiser(
+    path: Path, *, model: str | None = None, scale: int | None = None
+) -> LoadedDenoiser:
+    """Load a denoiser from a weights file or from the best weights of a run folder.
+
+    Args:
+        path: ``.safetensors`` or a run folder.
+        model: name in ``DENOISERS`` that the file must have.
+        scale: upscaling factor that the file must have.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, of another network or scale, or lacks its
+            schedule or prediction.
+    """
+    path = weights_file(Path(path))
+    state, metadata = read_weights(path)
+    if SCHEME_KEY in metadata:
+        raise CheckpointError(
+            f"{path}: holds integers ({metadata[SCHEME_KEY]}), want a float denoiser; name the "
+            "one that they were made from"
+        )
+    name = agree(path, "model", metadata.get("model"), model)
+    if name not in DENOISERS:
+        known = ", ".join(DENOISERS)
+        raise CheckpointError(
+            f"{path}: is of model {name!r}, which is no denoiser, want one of {known}; name "
+            "another file or update edgesr"
+        )
+    factor = agree(path, "scale", _factor(path, metadata), scale)
+    schedule = _schedule(path, metadata)
+    prediction = _prediction(path, metadata.get(_PREDICTION))
+    descriptor = DENOISERS[name]
+    if factor not in descriptor.scales:
+        wanted = ", ".join(map(str, descriptor.scales))
+        raise CheckpointError(f"{path}: is of scale {factor}, want one of {wanted}; train again")
+    module = build_denoiser(name, factor)
+    load_state(path, module, state, f"{name} x{factor}")
+    module.prediction = prediction
+    return LoadedDenoiser(
+        module=module.float().eval(),
+        descriptor=descriptor,
+        scale=factor,
+        schedule=schedule,
+        prediction=prediction,
+        metadata=metadata,
+        path=path,
+    )
+
+
+def _factor(path: Path, metadata: Mapping[str, str]) -> int | None:
+    text = metadata.get("scale")
+    if text is None:
+        return None
+    if not text.isdecimal():
+        raise CheckpointError(f"{path}: says scale {text!r}, want a whole number; {_SAVE_AGAIN}")
+    return int(text)
+
+
+def _schedule(path: Path, metadata: Mapping[str, str]) -> Schedule:
+    name, text = metadata.get(SCHEDULE_KEY), metadata.get(_PARAMETERS)
+    if not name or text is None:
+        raise CheckpointError(
+            f"{path}: does not say the schedule that the denoiser was trained on; {_SAVE_AGAIN}"
+        )
+    try:
+        parameters = json.loads(text)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: parameters of schedule {name!r} are no JSON ({error}); {_SAVE_AGAIN}"
+        ) from error
+    if not isinstance(parameters, dict):
+        raise CheckpointError(
+            f"{path}: parameters of schedule {name!r} are a {type(parameters).__name__}, want "
+            f"names with values; {_SAVE_AGAIN}"
+        )
+    return Schedule(name=name, parameters=parameters)
+
+
+def _prediction(path: Path, found: str | None) -> Prediction:
+    for kind in get_args(Prediction):
+        if found == kind:
+            known: Prediction = kind
+            return known
+    wanted = ", ".join(get_args(Prediction))
+    raise CheckpointError(f"{path}: predicts {found!r}, want one of {wanted}; {_SAVE_AGAIN}")

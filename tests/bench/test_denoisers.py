@@ -1,0 +1,32 @@
+"""Denoising steps are timed against each other."""
+
+import pytest
+import torch
+
+from edgesr.bench.denoisers import denoiser_contenders
+from edgesr.bench.timing import run_session
+from edgesr.cli import run
+from edgesr.errors import ConfigError
+
+
+def test_a_step_returns_an_image_and_every_contender_is_timed() -> None:
+    works = denoiser_contenders((8, 9), names=("resshift_px_s", "resshift_px_naf"), scale=3)
+    assert list(works) == ["resshift_px_s x3", "resshift_px_naf x3"]
+    for work in works.values():
+        made = work()
+        assert isinstance(made, torch.Tensor)
+        assert made.shape == (1, 3, 24, 27)
+    session = run_session(works, repeats=2, warmup=0)
+    assert session.failures == ()
+    assert [len(timing.wall_ms) for timing in session.timings] == [2, 2]
+
+
+def test_an_unknown_denoiser_is_named() -> None:
+    with pytest.raises(ConfigError, match="'unet' is unknown"):
+        denoiser_contenders((8, 8), names=("unet",))
+
+
+@pytest.mark.parametrize("other", [["--training"], ["--suite", "mai22"], ["model.tflite"]])
+def test_the_flag_stands_alone(other: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "--denoisers", *other]) == 2
+    assert capsys.readouterr().err.startswith("error: --denoisers times diffusion steps; drop")
