@@ -1,0 +1,123 @@
+"""Denoisers train on the trainer that plain networks train on."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from edgesr.data.cache import DecodedImages
+from edgesr.errors import ConfigError, DiffusionError
+from edgesr.imresize import downscale
+from edgesr.models.checkpoint import read_weights
+from edgesr.models.denoiser_files import load_denoiser
+from edgesr.train.config import TrainConfig
+from edgesr.train.diffusion import Diffusion, check_diffusion, path_of
+from edgesr.train.loop import TrainResult, train
+from edgesr.train.state import load_state
+
+SETTINGS: dict[str, Any] = {
+    "model": "resshift_px_s",
+    "scale": 2,
+    "steps": 6,
+    "batch_size": 2,
+    "patch_size": 8,
+    "loss": "l2",
+    "learning_rate": 1e-3,
+    "precision": "fp32",
+    "val_every": 3,
+    "save_every": 3,
+    "log_every": 1,
+}
+
+
+@pytest.fixture
+def images(photo: Callable[..., NDArray[np.uint8]]) -> DecodedImages:
+    hr = tuple(photo(48, 64, seed) for seed in range(2))
+    lr = tuple(downscale(one, 2) for one in hr)
+    return DecodedImages(scale=2, names=("a", "b"), lr=lr, hr=hr, sha256=("", ""))
+
+
+def go(
+    folder: Path,
+    images: DecodedImages,
+    listen: Callable[[dict[str, Any]], None] = lambda _event: None,
+    **changes: Any,
+) -> TrainResult:
+    folder.mkdir(exist_ok=True)
+    config = TrainConfig(**{**SETTINGS, **changes})
+    check_diffusion(config)
+    return train(
+        config,
+        folder,
+        images=images,
+        held_out=images,
+        metadata={},
+        state=load_state(folder) if (folder / "training_state.pt").exists() else None,
+        objective=lambda rank: Diffusion(config=config, rank=rank),
+        listen=listen,
+    )
+
+
+@pytest.mark.parametrize("dream", [False, True])
+def test_a_resumed_run_ends_with_the_same_bits(
+    tmp_path: Path, images: DecodedImages, *, dream: bool
+) -> None:
+    def stop(event: dict[str, Any]) -> None:
+        if event["step"] == 4 and event["event"] == "train":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    go(tmp_path / "whole", images, dream=dream)
+    assert go(tmp_path / "parts", images, stop, dream=dream).interrupted
+    go(tmp_path / "parts", images, dream=dream)
+    whole, parts = (
+        read_weights(tmp_path / name / "last.safetensors")[0] for name in ("whole", "parts")
+    )
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_a_fresh_denoiser_is_off_by_the_residual_and_training_lowers_that(
+    tmp_path: Path,
+) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (2, 6, 8, 3))
+    blocks = tuple(np.kron(one, np.ones((8, 8, 1))).astype(np.uint8) for one in levels)
+    lr = tuple(downscale(one, 2) for one in blocks)
+    images = DecodedImages(scale=2, names=("a", "b"), lr=lr, hr=blocks, sha256=("", ""))
+    losses: list[float] = []
+
+    def listen(event: dict[str, Any]) -> None:
+        if event["event"] == "train":
+            losses.append(event["loss"])
+
+    go(tmp_path / "run", images, listen, steps=80, val_every=80, save_every=80)
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:3])
+
+
+def test_the_file_says_which_path_it_was_trained_on(tmp_path: Path, images: DecodedImages) -> None:
+    go(tmp_path / "run", images, steps=3, kappa=0.75, diffusion_steps=5)
+    loaded = load_denoiser(tmp_path / "run")
+    assert loaded.schedule.name == "resshift"
+    assert loaded.schedule.parameters == {"num_steps": 5, "kappa": 0.75, "min_noise": 0.2}
+    assert loaded.prediction == "residual"
+
+
+def test_parameters_that_a_path_does_not_take_are_left_out() -> None:
+    path = path_of(TrainConfig(**{**SETTINGS, "diffusion_path": "irsde", "diffusion_steps": 10}))
+    assert (path.name, path.num_steps) == ("irsde", 10)
+
+
+def test_integers_of_a_denoiser_cannot_be_trained() -> None:
+    with pytest.raises(ConfigError, match="is a denoiser"):
+        check_diffusion(TrainConfig(**SETTINGS, qat=True))
+
+
+@pytest.mark.parametrize("changes", [{"kappa": 0.0}, {"min_noise": -1.0}, {"diffusion_steps": 1}])
+def test_a_path_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(DiffusionError, match="schedule resshift"):
+        check_diffusion(TrainConfig(**{**SETTINGS, **changes}))
