@@ -26,7 +26,8 @@ def train(
     """Train a network; settings come from flags, then --config, then --recipe, then defaults.
 
     Args:
-        recipe: named settings that ship with edgesr: `quick`, `ncnet_x3`, `ncnet_x3_cpu`;
+        recipe: named settings that ship with edgesr: `quick`, `ncnet_x3`, `ncnet_x3_cpu`,
+            `resshift_px_s_x4`;
             with --from RUN: `quick_qat`, `ncnet_x3_qat`, `abpn_x3_qat`,
             `ncnet_x3_w4a8_qat`, `ncnet_x3_w4a4_qat`.
         config: TOML file with the keys of the flags (`learning_rate = 1e-3`).

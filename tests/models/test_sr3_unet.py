@@ -34,7 +34,7 @@ def test_operations_are_those_that_bi_diffsr_publishes(unet: Denoiser) -> None:
 
 
 def test_parameters_with_five_levels_are_those_of_the_public_16_to_128_configuration() -> None:
-    """Janspiry's re-implementation, sr_sr3_16_128.json, reports 97,807,491."""
+    """A public re-implementation's setup for 16 to 128 is said to have these; not seen there."""
     with torch.device("meta"):
         network = sr3(8, multipliers=(1, 2, 4, 8, 8), attention=(3,))
     assert parameters(network) == 97_807_491
