@@ -23,7 +23,8 @@ it is largest, in grey levels.
 Rows with a plus sign add one part each to the row above. *Unprotected* is what most toolkits do:
 moving-average ranges, calibrated grids for input and output, nearest weights. W4A8, W6A6 and W4A4
 are simulated: no kernel computes them and they are never exported; their first and last layer and
-the residual keep 8 bits. QAT rows were trained.
+the residual keep 8 bits. QAT rows were trained. DoReFa bends weights by a hyperbolic tangent and is
+made to be trained with; on trained weights, which are not small here, it destroys the network.
 """
 
 
