@@ -11,9 +11,9 @@ from edgesr.diffusion.path import Path, State, level
 from edgesr.diffusion.prediction import Prediction
 from edgesr.diffusion.samplers import find_sampler
 from edgesr.diffusion.task import Step, Task, start_of
+from edgesr.diffusion.tiles import StepNetwork
 from edgesr.errors import DiffusionError
 from edgesr.models.conditioning import BicubicCentre
-from edgesr.models.denoiser import Denoiser
 
 _DEVIATIONS = 3.0
 
@@ -55,7 +55,7 @@ class ConditionedDenoiser:
         DiffusionError: the path is respaced.
     """
 
-    def __init__(self, network: Denoiser, path: Path) -> None:
+    def __init__(self, network: StepNetwork, path: Path) -> None:
         if path.timesteps[-1] != path.num_steps:
             raise DiffusionError(
                 f"path {path.name}: has {path.num_steps} of {path.timesteps[-1]} states; give the "

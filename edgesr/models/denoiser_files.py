@@ -26,6 +26,7 @@ from edgesr.models.denoiser import Denoiser, Prediction
 from edgesr.models.denoisers import DENOISERS, DenoiserDescriptor, build_denoiser
 
 _PARAMETERS, _PREDICTION = "schedule_parameters", "prediction"
+_SAMPLING_STEPS = "sampling_steps"
 _SAVE_AGAIN = "save it with save_denoiser"
 
 
@@ -36,10 +37,13 @@ class Schedule:
     Attributes:
         name: kind of schedule.
         parameters: its numbers and words, whatever JSON holds.
+        sampling_steps: how many of the path's steps a distilled network takes; None for one that
+            can take any number.
     """
 
     name: str
     parameters: Mapping[str, Any]
+    sampling_steps: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +100,8 @@ def save_denoiser(  # noqa: PLR0913 - what a denoiser is useless without
         _PARAMETERS: parameters,
         _PREDICTION: _prediction(path, prediction),
     }
+    if schedule.sampling_steps is not None:
+        facts[_SAMPLING_STEPS] = str(schedule.sampling_steps)
     save_weights(path, state, model=model, scale=scale, metadata=facts)
 
 
@@ -174,7 +180,14 @@ def _schedule(path: Path, metadata: Mapping[str, str]) -> Schedule:
             f"{path}: parameters of schedule {name!r} are a {type(parameters).__name__}, want "
             f"names with values; {_SAVE_AGAIN}"
         )
-    return Schedule(name=name, parameters=parameters)
+    steps = metadata.get(_SAMPLING_STEPS)
+    if steps is not None and (not steps.isdecimal() or int(steps) < 1):
+        raise CheckpointError(
+            f"{path}: says sampling_steps {steps!r}, want a whole number from 1; {_SAVE_AGAIN}"
+        )
+    return Schedule(
+        name=name, parameters=parameters, sampling_steps=None if steps is None else int(steps)
+    )
 
 
 def _prediction(path: Path, found: str | None) -> Prediction:

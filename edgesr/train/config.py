@@ -48,7 +48,8 @@ class TrainConfig:
         log_every: steps between log lines.
         qat: train integers and scales of a quantized network, starting from ``start_from``.
         scheme: widths of ``qat``: ``wi8_ai8``, or a narrower one that is simulated only.
-        start_from: run folder or weights file of the float network that ``qat`` starts from.
+        start_from: run folder or weights file of the float network that ``qat`` or ``distill``
+            starts from.
         teacher_weight: weight of the difference to the float network beside the pixel loss.
         weight_scales: ``lsq`` learns the scales of weights; ``max`` derives them at every step.
         scale_rate_factor: relative change of scales per step, in units of the learning rate.
@@ -58,6 +59,10 @@ class TrainConfig:
         kappa: noise at the end of a ``resshift`` path, where images are in [-1, 1].
         min_noise: noise after its first step.
         dream: train on the noisy images that the network's own errors lead to.
+        distill: ``sinsr`` teaches the denoiser ``start_from`` to sample in one step.
+        distill_weight: of the distance to the image that the teacher reaches in all steps.
+        inverse_weight: of the distance to the start when that image is led back.
+        truth_weight: of the distance to the photograph, led back and enlarged again.
         tensorboard: write TensorBoard event files as well (extra ``log``).
         runs: folder that holds the run folders.
         name: name of the run folder; none makes one from model, scale and time.
@@ -104,6 +109,10 @@ class TrainConfig:
     kappa: float = 0.5
     min_noise: float = 0.2
     dream: bool = False
+    distill: Literal["none", "sinsr"] = "none"
+    distill_weight: float = 1.0
+    inverse_weight: float = 1.0
+    truth_weight: float = 1.0
     tensorboard: bool = False
     runs: Path = Path("runs")
     name: str | None = None
@@ -116,7 +125,14 @@ class TrainConfig:
         """
         for key in ("scale", "steps", "batch_size", "val_images", *_INTERVALS):
             _at_least(key, getattr(self, key), 1)
-        for key in ("warmup_steps", "final_loss_steps", "num_workers", "seed", "grad_clip", *_QAT):
+        for key in (
+            "warmup_steps",
+            "final_loss_steps",
+            "num_workers",
+            "seed",
+            "grad_clip",
+            *_SHARES,
+        ):
             _at_least(key, getattr(self, key), 0)
         _at_least("patch_size", self.patch_size, 8)
         if not self.learning_rate > 0:
@@ -130,7 +146,13 @@ class TrainConfig:
             )
 
 
-_QAT = ("teacher_weight", "scale_rate_factor")
+_SHARES = (
+    "teacher_weight",
+    "scale_rate_factor",
+    "distill_weight",
+    "inverse_weight",
+    "truth_weight",
+)
 _INTERVALS = ("val_every", "save_every", "log_every")
 
 

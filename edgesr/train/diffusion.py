@@ -32,8 +32,11 @@ from edgesr.train.losses import loss_at
 from edgesr.train.objective import Forward, groups_by_bias
 from edgesr.train.validate import PSNR_KEY, VALIDATION_PROTOCOL
 
-_HALF = 127.5
+HALF_RANGE = 127.5
+"""Grey levels in one unit of an image in [-1, 1]."""
+
 _VALIDATION_SEED = 0
+_STREAM = 1
 
 
 def check_diffusion(config: TrainConfig) -> None:
@@ -108,7 +111,7 @@ class Diffusion:
     def loss(self, forward: Forward, lr: Tensor, hr: Tensor, step: int) -> Tensor:
         """Return the loss of the prediction, scaled to grey levels (squared for ``l2``)."""
         lr, x0 = from_grey_levels(lr), from_grey_levels(hr)
-        random = _generator(self.config.seed, step, self.rank)
+        random = generator_of(self.config.seed, step, self.rank, _STREAM)
         states = torch.randint(1, self.path.num_steps + 1, (len(x0),), generator=random)
         noise = torch.randn(x0.shape, generator=random).to(x0.device)
         asked = _Asked(forward=forward, path=self.path, config=self.config)
@@ -121,7 +124,7 @@ class Diffusion:
             x = diffuse(self.path, states, x0, noise=noise, centre=centre)
             target = training_target(self.path, states, x0, noise=noise, kind=kind, centre=centre)
         predicted = asked(x, states.to(x.device), lr)
-        return loss_at(self.config, step)(predicted.float() * _HALF, target * _HALF)
+        return loss_at(self.config, step)(predicted.float() * HALF_RANGE, target * HALF_RANGE)
 
     def before_update(self, network: nn.Module, step: int) -> None:
         """Change nothing."""
@@ -134,18 +137,7 @@ class Diffusion:
         self, averaged: nn.Module, held_out: DecodedImages, device: torch.device
     ) -> dict[str, float]:
         """Return the PSNR of deterministic sampling, all steps, from one fixed noise."""
-        assert isinstance(averaged, Denoiser)  # noqa: S101 - build() made it
-        sampler = ConditionedDenoiser(averaged, self.path)
-        scores = []
-        for lr, hr in zip(held_out.lr, held_out.hr, strict=True):
-            batch = from_grey_levels(to_float(torch.from_numpy(np.array(lr))[None], device))
-            sr = to_grey_levels(sampler.sample(batch, seed=_VALIDATION_SEED))[0]
-            levels = sr.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-            found = measure(
-                levels, np.asarray(hr), scale=held_out.scale, protocol=VALIDATION_PROTOCOL
-            )
-            scores.append(found.psnr)
-        return {PSNR_KEY: float(np.mean(scores))}
+        return {PSNR_KEY: sampling_psnr(averaged, self.path, held_out, device)}
 
     def check_progress(self, psnr: float, best: float, step: int) -> None:
         """Accept whatever comes."""
@@ -179,6 +171,37 @@ class _Asked:
         return self.forward(x * input_gain(self.path, timestep, x), timestep, condition)
 
 
-def _generator(seed: int, step: int, rank: int) -> torch.Generator:
-    mixed = np.random.SeedSequence((seed, step, rank, 1)).generate_state(1, np.uint64)[0]
+@torch.no_grad()
+def sampling_psnr(
+    network: nn.Module,
+    path: DiffusionPath,
+    held_out: DecodedImages,
+    device: torch.device,
+    *,
+    sampled: DiffusionPath | None = None,
+) -> float:
+    """Return the mean PSNR in dB of deterministic sampling from one fixed noise.
+
+    Args:
+        network: a ``Denoiser``.
+        path: that it was trained on.
+        held_out: pairs to judge by.
+        device: of ``network``.
+        sampled: respaced path; None takes all steps.
+    """
+    assert isinstance(network, Denoiser)  # noqa: S101 - an objective's build() made it
+    sampler = ConditionedDenoiser(network, path)
+    scores = []
+    for lr, hr in zip(held_out.lr, held_out.hr, strict=True):
+        batch = from_grey_levels(to_float(torch.from_numpy(np.array(lr))[None], device))
+        sr = to_grey_levels(sampler.sample(batch, seed=_VALIDATION_SEED, path=sampled))[0]
+        levels = sr.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        found = measure(levels, np.asarray(hr), scale=held_out.scale, protocol=VALIDATION_PROTOCOL)
+        scores.append(found.psnr)
+    return float(np.mean(scores))
+
+
+def generator_of(seed: int, step: int, rank: int, stream: int) -> torch.Generator:
+    """Return the generator of a step and process; each kind of training has its own stream."""
+    mixed = np.random.SeedSequence((seed, step, rank, stream)).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(mixed >> np.uint64(1)))

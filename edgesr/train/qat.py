@@ -113,11 +113,16 @@ def check_qat(config: TrainConfig) -> None:
         CheckpointError: there is nothing to start from.
     """
     if not config.qat:
-        if config.start_from is not None:
-            raise ConfigError(f"start_from = {config.start_from}: is for qat = true; add --qat")
+        if config.start_from is not None and config.distill == "none":
+            raise ConfigError(
+                f"start_from = {config.start_from}: is for qat = true; add --qat, or for a "
+                "denoiser --distill sinsr"
+            )
         if SCHEMES[config.scheme] != INT8:
             raise ConfigError(f"scheme = {config.scheme}: is for qat = true; add --qat")
         return
+    if config.distill != "none":
+        raise ConfigError(f"distill = {config.distill}: does not go with qat = true; drop one")
     if config.start_from is None:
         raise ConfigError(
             "qat = true: starts from a trained float network; name it with --from RUN"

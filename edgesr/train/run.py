@@ -9,6 +9,7 @@ from edgesr.models import build_model
 from edgesr.models.denoisers import DENOISERS
 from edgesr.train.config import TrainConfig
 from edgesr.train.diffusion import Diffusion, check_diffusion
+from edgesr.train.distill import OneStep, Teacher, check_distill, load_teacher
 from edgesr.train.folder import check_resumable, new_folder
 from edgesr.train.loop import Listener, TrainResult, train
 from edgesr.train.processes import processes
@@ -31,6 +32,7 @@ class Run:
         images: decoded images.
         resume: go on from the state in ``folder``.
         qat: where quantization-aware training starts; None in float training.
+        teacher: where distillation starts; None without.
         is_main: whether this process writes files and messages.
     """
 
@@ -39,6 +41,7 @@ class Run:
     images: TrainingImages
     resume: bool
     qat: QatStart | None = None
+    teacher: Teacher | None = None
     is_main: bool = True
 
 
@@ -59,9 +62,11 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
         build_model(config.model, config.scale)
     check_diffusion(config)
     check_qat(config)
+    check_distill(config)
     if resume is not None:
         check_resumable(config, resume)
         load_state(resume)
+    teacher = load_teacher(config, resume=resume)
     state = processes()
     with state.main_process_first():  # the others map the cache that it made
         images = training_images(config)
@@ -74,6 +79,7 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
             images=images,
             resume=True,
             qat=qat,
+            teacher=teacher,
             is_main=state.is_main_process,
         )
     folder = Path()
@@ -87,6 +93,7 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
         images=images,
         resume=False,
         qat=qat,
+        teacher=teacher,
         is_main=state.is_main_process,
     )
 
@@ -112,9 +119,11 @@ def go(run: Run, *, listen: Listener = lambda _event: None) -> TrainResult:
 
 
 def _objective(run: Run) -> MakeObjective:
-    config, start = run.config, run.qat
+    config, start, teacher = run.config, run.qat, run.teacher
     if start is not None:
         return lambda _: QuantizationAware(config=config, start=start)
+    if teacher is not None:
+        return lambda rank: OneStep(config=config, teacher=teacher, rank=rank)
     if config.model in DENOISERS:
         return lambda rank: Diffusion(config=config, rank=rank)
     return lambda _: Regression(config=config)

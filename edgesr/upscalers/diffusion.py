@@ -12,7 +12,7 @@ from edgesr.diffusion.path import respace, spaced_timesteps
 from edgesr.diffusion.ranges import from_grey_levels, to_grey_levels
 from edgesr.diffusion.samplers import find_sampler
 from edgesr.diffusion.schedules import find_schedule
-from edgesr.errors import CheckpointError
+from edgesr.errors import CheckpointError, DiffusionError
 from edgesr.models.denoiser_files import Schedule, load_denoiser
 
 DEFAULT_SAMPLER = "ddim"
@@ -29,13 +29,15 @@ class DiffusionUpscaler:
         model: denoiser, checked against the file's.
         scale: upscaling factor, checked against the file's.
         threads: CPU threads of the whole process; None leaves PyTorch's choice.
-        steps: how many of the path's steps to take; None takes all.
+        steps: how many of the path's steps to take; None takes all, or the one step
+            that a distilled network knows.
         seed: of the noise.
         sampler: a name in ``SAMPLERS``; ``ddim`` is deterministic but for the start.
 
     Raises:
         CheckpointError: the file is missing, damaged, no denoiser, or of another scale.
-        DiffusionError: more steps than the path has, or no such sampler.
+        DiffusionError: more steps than the path has or the network was distilled to, or no such
+            sampler.
     """
 
     window: tuple[int, int] | None = None
@@ -56,6 +58,7 @@ class DiffusionUpscaler:
             torch.set_num_threads(threads)
         loaded = load_denoiser(path, model=model, scale=scale)
         whole = path_of(loaded.schedule, loaded.path)
+        steps = _steps_of(loaded.schedule, loaded.path, steps)
         self._path = whole if steps is None else respace(whole, spaced_timesteps(whole, steps))
         find_sampler(sampler)
         self.name = f"{path} ({self._path.num_steps} steps)"
@@ -76,6 +79,15 @@ class DiffusionUpscaler:
         levels = to_grey_levels(sampled)[0].round().to(torch.uint8)
         result: NDArray[np.uint8] = levels.permute(1, 2, 0).contiguous().numpy()
         return result
+
+
+def _steps_of(schedule: Schedule, source: Path, asked: int | None) -> int | None:
+    known = schedule.sampling_steps
+    if known is not None and asked not in (None, known):
+        raise DiffusionError(
+            f"{source}: {asked} steps, but the network is distilled and knows {known}; drop --steps"
+        )
+    return known or asked
 
 
 def path_of(schedule: Schedule, source: Path) -> DiffusionPath:

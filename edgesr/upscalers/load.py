@@ -17,11 +17,13 @@ class Sampling:
         steps: how many of its path's steps to take; None takes all.
         seed: of the noise.
         sampler: a name in ``edgesr.diffusion.samplers.SAMPLERS``.
+        colour_fix: a name in ``edgesr.diffusion.colour.COLOUR_FIXES``; None leaves the colours.
     """
 
     steps: int | None = None
     seed: int = 0
     sampler: str = "ddim"
+    colour_fix: str | None = None
 
 
 FULL = Sampling()
@@ -47,8 +49,8 @@ def load_upscaler(
 
     Raises:
         CheckpointError: there is no such name or file, or it is damaged or of another scale.
-        UsageError: ``bicubic`` without a scale, or steps for what is no denoiser.
-        DiffusionError: more steps than the denoiser's path has, or no such sampler.
+        UsageError: ``bicubic`` without a scale, or steps or a colour fix for what is no denoiser.
+        DiffusionError: more steps than the denoiser's path has, or no such sampler or colour fix.
         MissingDependencyError: the package that runs it is not installed.
     """
     if str(source) == "bicubic":
@@ -72,6 +74,22 @@ def load_upscaler(
     raise CheckpointError(f"{path}: is no model file, want {wanted}")
 
 
+def is_sampled(source: str | Path) -> bool:
+    """Tell whether a source is a diffusion denoiser, which ``sampling`` is for.
+
+    Raises:
+        CheckpointError: it is a damaged file, or a folder without weights.
+    """
+    path = Path(source)
+    if not (path.is_dir() or (path.is_file() and path.suffix == ".safetensors")):
+        return False
+    try:
+        from edgesr.models.checkpoint import is_denoiser
+    except ImportError:  # without PyTorch nothing is sampled, and loading says what is missing
+        return False
+    return is_denoiser(path)
+
+
 def _network(
     path: Path, *, model: str | None, scale: int | None, threads: int | None, sampling: Sampling
 ) -> Upscaler:
@@ -93,6 +111,7 @@ def _network(
             steps=sampling.steps,
             seed=sampling.seed,
             sampler=sampling.sampler,
+            colour_fix=sampling.colour_fix,
         )
     _refuse_sampling(path, sampling)
     if holds_integers(path):
@@ -103,3 +122,5 @@ def _network(
 def _refuse_sampling(path: Path, sampling: Sampling) -> None:
     if sampling.steps is not None:
         raise UsageError(f"{path}: is no diffusion denoiser and has no steps; drop --steps")
+    if sampling.colour_fix is not None:
+        raise UsageError(f"{path}: is no diffusion denoiser; drop --colour-fix")

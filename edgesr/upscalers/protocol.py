@@ -1,7 +1,7 @@
 """What every upscaler offers, and the one way to run it on an image of any size."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,40 @@ class Upscaler(Protocol):
         ...
 
 
+@runtime_checkable
+class MultiStep(Upscaler, Protocol):
+    """An upscaler that evaluates its network several times, and cuts windows inside each time."""
+
+    @property
+    def num_steps(self) -> int:
+        """Network evaluations for one image."""
+        ...
+
+    def in_tiles(
+        self,
+        lr: NDArray[np.uint8],
+        *,
+        tile: int,
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Map ``(h, w, 3)`` RGB uint8 to ``(h * scale, w * scale, 3)``.
+
+        Args:
+            lr: the image.
+            tile: longest side of a window in low-resolution pixels, 0 for one piece.
+            on_tile: called with the number of windows done in all steps and their total.
+
+        Raises:
+            DataError: ``tile`` is too small, or the network cannot be tiled.
+        """
+        ...
+
+
+def network_evaluations(upscaler: Upscaler) -> int:
+    """Return how often an upscaler's network sees every pixel of an image."""
+    return upscaler.num_steps if isinstance(upscaler, MultiStep) else 1
+
+
 def upscale_image(
     upscaler: Upscaler,
     lr: NDArray[np.uint8],
@@ -54,7 +88,8 @@ def upscale_image(
 ) -> NDArray[np.uint8]:
     """Upscale ``lr``, in windows where it is large; the result does not depend on them.
 
-    An upscaler with a fixed window always runs in that one.
+    An upscaler with a fixed window always runs in that one. One of several steps cuts windows
+    inside each step; its result may differ by float32 rounding.
 
     Args:
         upscaler: what does the work.
@@ -77,9 +112,16 @@ def upscale_image(
     if longest < 0:
         raise DataError(f"tile is {longest}, want 0 for one piece or a number of pixels")
     if longest == 0 or max(height, width) <= longest or (tile is None and upscaler.halo is None):
+        if isinstance(upscaler, MultiStep):
+            return upscaler.in_tiles(lr, tile=0, on_tile=on_tile)
         return upscaler(lr)
     if upscaler.halo is None:
-        raise DataError(f"{upscaler.name}: its reach is unknown, so it cannot be tiled; use tile 0")
+        raise DataError(
+            f"{upscaler.name}: it sees the whole image or its reach is unknown, so it cannot be "
+            "tiled; use tile 0"
+        )
+    if isinstance(upscaler, MultiStep):
+        return upscaler.in_tiles(lr, tile=longest, on_tile=on_tile)
     window = (
         fit_window(height, longest=longest, halo=upscaler.halo),
         fit_window(width, longest=longest, halo=upscaler.halo),
