@@ -86,11 +86,9 @@ def reconstruct(
     network = QatNetwork(quantized, weight_scales="max")
     for op in graph.ops:
         if isinstance(op, (Conv2D, DepthwiseConv2D)) and not is_selection(op):
-            old = network.layer(op.name)
-            network.replace_layer(
-                op.name, SoftRoundedLayer(op, quantized.weights[op.name], torch.from_numpy(op.bias))
-            )
-            del old
+            start = quantized.weights[op.name]
+            soft = SoftRoundedLayer(op, start, torch.from_numpy(op.bias))
+            network.replace_layer(op.name, soft)
     name = graph.inputs[0].name
     floats: Values = {name: batch.inputs.permute(0, 3, 1, 2).float()}
     steps: Values = {name: (floats[name] / network.scale(name)).round()}
