@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from edgesr.errors import EdgesrError, UsageError
+from edgesr.errors import CheckpointError, EdgesrError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edgesr.bench.cost import Complexity
+    from edgesr.bench.cost_denoiser import DenoiserCost
 
 
 def cost(
@@ -20,35 +21,40 @@ def cost(
     shape: str | None = None,
     scale: Annotated[int | None, Parameter(name=["--scale", "-s"], validator=Number(gte=1))] = None,
     model: Annotated[str | None, Parameter(name=["--model", "-n"])] = None,
+    steps: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Count parameters, MACs, activations and memory of networks for one image.
 
     Args:
         sources: .tflite files, weights, run folders, shipped models, or networks by name (imdn,
-            rfdn, rlfn, fmen, efdn, span, bsrn, fsrcnn, ncnet, abpn).
+            rfdn, rlfn, fmen, efdn, span, bsrn, fsrcnn, ncnet, abpn; denoisers: resshift_px_s,
+            resshift_px_m, resshift_px_l, resshift_px_naf, sr3).
         shape: height x width of the low-resolution image; default is the size of a .tflite of one
             size, else 256x256.
         scale: upscaling factor, where a source does not name its own.
         model: network, where a weights file does not name it.
+        steps: of diffusion denoisers; default is what the file says, and 4 for one by name. All
+            other rows are of one step.
         json: print one JSON document instead of a table.
     """
-    from edgesr.bench.cost import complexity
     from edgesr.cli.console import say
     from edgesr.cli.shapes import parse_shape
 
     if not sources:
         raise UsageError("name at least one network or file, such as: edgesr cost ncnet imdn")
     size = None if shape is None else parse_shape(shape)
-    counted: list[Complexity] = []
+    if steps is not None and not any(map(_is_denoiser, sources)):
+        raise UsageError(f"{', '.join(sources)}: no diffusion denoiser among them; drop --steps")
+    counted: list[Complexity | DenoiserCost] = []
     failed: list[tuple[str, EdgesrError]] = []
     for source in sources:
         try:
-            counted.append(complexity(source, shape=size, model=model, scale=scale))
+            counted.append(_count(source, shape=size, model=model, scale=scale, steps=steps))
         except EdgesrError as error:
             failed.append((source, error))
     _print(counted, failed, json=json)
-    for one in counted:
+    for one in map(_step, counted):
         for warning in one.warnings:
             say(f"warning: {one.name}: {warning}")
     for _, refused in failed[:-1]:
@@ -57,8 +63,44 @@ def cost(
         raise failed[-1][1]
 
 
+def _is_denoiser(source: str) -> bool:
+    from edgesr.models.denoisers import DENOISERS
+    from edgesr.upscalers.load import is_sampled
+
+    try:
+        return source in DENOISERS or is_sampled(source)
+    except CheckpointError:  # counting says what is wrong with the file, beside the others' results
+        return False
+
+
+def _count(
+    source: str,
+    *,
+    shape: tuple[int, int] | None,
+    model: str | None,
+    scale: int | None,
+    steps: int | None,
+) -> "Complexity | DenoiserCost":
+    from edgesr.bench.cost import DEFAULT_SHAPE, complexity
+
+    if not _is_denoiser(source):
+        return complexity(source, shape=shape, model=model, scale=scale)
+    from edgesr.bench.cost_denoiser import denoiser_cost
+
+    return denoiser_cost(source, shape=shape or DEFAULT_SHAPE, scale=scale, steps=steps)
+
+
+def _step(one: "Complexity | DenoiserCost") -> "Complexity":
+    from edgesr.bench.cost import Complexity
+
+    return one if isinstance(one, Complexity) else one.step
+
+
 def _print(
-    counted: "Sequence[Complexity]", failed: "Sequence[tuple[str, EdgesrError]]", *, json: bool
+    counted: "Sequence[Complexity | DenoiserCost]",
+    failed: "Sequence[tuple[str, EdgesrError]]",
+    *,
+    json: bool,
 ) -> None:
     from edgesr.bench.cost import COUNTERS
     from edgesr.bench.environment import environment
@@ -79,19 +121,36 @@ def _print(
         for counter, meaning in COUNTERS.items():
             out.print(f"{counter}: {meaning}", markup=False, soft_wrap=True)
         out.print("1 MAC is 2 FLOPs; activations and convs: NTIRE's rule", soft_wrap=True)
+        if any(_step(one) is not one for one in counted):
+            out.print(
+                "macs of all steps: macs times steps, and the bicubic enlargement; all other rows "
+                "of a denoiser: one step, its timestep folded in",
+                soft_wrap=True,
+            )
 
 
-def _table(counted: "Sequence[Complexity]") -> "Table":
+def _table(counted: "Sequence[Complexity | DenoiserCost]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table()
     table.add_column("")
-    for one in counted:
+    networks = [_step(one) for one in counted]
+    for one in networks:
         table.add_column(Text(one.name), justify="right", overflow="fold")
     for label, show in _ROWS.items():
-        table.add_row(label, *(show(one) for one in counted))
+        table.add_row(label, *(show(one) for one in networks))
+        if label == "macs" and any(_step(one) is not one for one in counted):
+            table.add_row("steps", *(str(_total(one)[0]) for one in counted))
+            table.add_row("macs of all steps", *(_giga(_total(one)[1]) for one in counted))
     return table
+
+
+def _total(one: "Complexity | DenoiserCost") -> tuple[int, int]:
+    """Return evaluations for an image and the MACs of them all."""
+    from edgesr.bench.cost import Complexity
+
+    return (1, one.macs) if isinstance(one, Complexity) else (one.num_steps, one.total_macs)
 
 
 def _params(one: "Complexity") -> str:

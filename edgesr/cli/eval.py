@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from edgesr.evaluate import Evaluation
     from edgesr.upscalers import Upscaler
+    from edgesr.upscalers.load import Sampling
 
 ProtocolName = Literal["mai", "ntire-esr", "classic-y"]
 MetricName = Literal[
@@ -30,6 +31,10 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
     scale: Annotated[int | None, Parameter(name=["--scale", "-s"])] = None,
     model: Annotated[str | None, Parameter(name=["--model", "-n"])] = None,
     limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    steps: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
+    sampler: str = "ddim",
+    colour_fix: str | None = None,
     threads: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -46,6 +51,10 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
         scale: upscaling factor, where a source does not name its own.
         model: network, where a weights file does not name it.
         limit: only the first so many images.
+        steps: of the diffusion denoisers among the sources; default is all of their paths.
+        seed: of their noise.
+        sampler: of theirs: ddim, ancestral, dpm_solver_2m, sa_solver, mrs_ode or mrs_sde.
+        colour_fix: of theirs: `mean_std` or `low_pass`; default is neither.
         threads: CPU threads; default is all.
         json: print one JSON document instead of a table.
     """
@@ -55,10 +64,20 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
     from edgesr.metrics import PROTOCOLS
     from edgesr.perception import PERCEPTUAL
     from edgesr.upscalers import load_upscaler
+    from edgesr.upscalers.load import FULL, Sampling
 
+    sampling = Sampling(steps=steps, seed=seed, sampler=sampler, colour_fix=colour_fix)
+    named = list(sources) or _newest()
+    sampled = _sampled(named, sampling)
     upscalers = [
-        load_upscaler(source, scale=scale, model=model, threads=threads)
-        for source in sources or _newest()
+        load_upscaler(
+            source,
+            scale=scale,
+            model=model,
+            threads=threads,
+            sampling=sampling if source in sampled else FULL,
+        )
+        for source in named
     ]
     dataset = find_dataset(data, _common_scale(upscalers), lr_root=lr)
     say(dataset.describe())
@@ -68,20 +87,42 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
         evaluate(upscaler, dataset, chosen, metrics=names, limit=limit) for upscaler in upscalers
     ]
     if json:
-        evaluations = [to_json(result) for result in results]
+        evaluations = [
+            {**to_json(result), "network_evaluations": _evaluations(upscaler)}
+            for result, upscaler in zip(results, upscalers, strict=True)
+        ]
         out.print_json(data={"schema": "edgesr/eval/1", "evaluations": evaluations})
         return
     out.print(_table(results))
     if names:
         out.print(_perceptual_table(results))
-    for result in results:
-        out.print(_closing_line(result), markup=False, soft_wrap=True)
+    for result, upscaler in zip(results, upscalers, strict=True):
+        line = _closing_line(result, _evaluations(upscaler))
+        out.print(line, markup=False, soft_wrap=True)
 
 
 def _newest() -> list[str]:
     from edgesr.models.checkpoint import newest_run
 
     return [str(newest_run())]
+
+
+def _sampled(sources: list[str], sampling: "Sampling") -> set[str]:
+    """Return the sources that are denoisers; flags that would go unheard are refused."""
+    from edgesr.upscalers.load import is_sampled
+
+    found = {source for source in sources if is_sampled(source)}
+    if not found and (sampling.steps is not None or sampling.colour_fix is not None):
+        raise UsageError(
+            f"{', '.join(sources)}: no diffusion denoiser among them; drop --steps and --colour-fix"
+        )
+    return found
+
+
+def _evaluations(upscaler: "Upscaler") -> int:
+    from edgesr.upscalers import network_evaluations
+
+    return 0 if upscaler.name == "bicubic" else network_evaluations(upscaler)
 
 
 def _common_scale(upscalers: "list[Upscaler]") -> int:
@@ -135,11 +176,12 @@ def _perceptual_table(results: "list[Evaluation]") -> "Table":
     return table
 
 
-def _closing_line(result: "Evaluation") -> str:
+def _closing_line(result: "Evaluation", evaluations: int) -> str:
     red, green, blue = result.colour_bias
     count = len(result.images)
     return (
         f"{result.upscaler}: {count} images in {result.seconds:.2f} s "
-        f"({1000 * result.seconds / count:.0f} ms an image); mean SR - HR in grey levels "
+        f"({1000 * result.seconds / count:.0f} ms and {evaluations} network "
+        f"evaluation{'s' * (evaluations != 1)} an image); mean SR - HR in grey levels "
         f"R {red:+.3f} G {green:+.3f} B {blue:+.3f}"
     )

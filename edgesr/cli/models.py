@@ -1,4 +1,4 @@
-"""``edgesr models``: the networks that can be trained and the trained ones that ship."""
+"""``edgesr models``: networks and denoisers that can be trained, and the trained ones that ship."""
 
 from typing import Annotated, Any
 
@@ -6,16 +6,21 @@ from cyclopts import Parameter
 
 
 def models(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
-    """List the networks that edgesr trains and the trained models that it ships.
+    """List the networks and denoisers that edgesr trains and the trained models that it ships.
 
     Args:
         json: print one JSON document instead of tables.
     """
     from edgesr.cli.console import out
 
-    networks, shipped = _networks(), _shipped()
+    networks, denoisers, shipped = _networks(), _denoisers(), _shipped()
     if json:
-        document = {"schema": "edgesr/models/1", "networks": networks, "shipped": shipped}
+        document = {
+            "schema": "edgesr/models/1",
+            "networks": networks,
+            "denoisers": denoisers,
+            "shipped": shipped,
+        }
         out.print_json(data=document)
         return
     from rich.table import Table
@@ -24,9 +29,16 @@ def models(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     for heading in ("network", "parameters", "reach", "source"):
         table.add_column(heading)
     for network in networks:
-        params = ", ".join(f"x{scale} {count:,}" for scale, count in network["params"].items())
         reach = str(network["receptive_field"])
-        table.add_row(network["name"], params, reach, network["source"])
+        table.add_row(network["name"], _params(network), reach, network["source"])
+    out.print(table)
+    table = Table(title="diffusion denoisers", caption="reach: -, the whole image")
+    for heading in ("denoiser", "parameters", "reach", "INT8", "source"):
+        table.add_column(heading)
+    for denoiser in denoisers:
+        reach = str(denoiser["receptive_field"] or "-")
+        int8 = "yes" if denoiser["int8"] else "no"
+        table.add_row(denoiser["name"], _params(denoiser), reach, int8, denoiser["source"])
     out.print(table)
     table = Table(title="shipped models")
     for heading in ("model", "network", "scale", "files", "PSNR dB"):
@@ -53,6 +65,27 @@ def _networks() -> list[dict[str, Any]]:
         }
         for network in MODELS.values()
     ]
+
+
+def _denoisers() -> list[dict[str, Any]]:
+    from edgesr.models.denoisers import DENOISERS
+
+    return [
+        {
+            "name": denoiser.name,
+            "title": denoiser.title,
+            "params": {str(scale): count for scale, count in denoiser.params.items()},
+            "receptive_field": denoiser.receptive_field,
+            "prediction": denoiser.prediction,
+            "int8": denoiser.int8,
+            "source": denoiser.source,
+        }
+        for denoiser in DENOISERS.values()
+    ]
+
+
+def _params(network: dict[str, Any]) -> str:
+    return ", ".join(f"x{scale} {count:,}" for scale, count in network["params"].items())
 
 
 def _shipped() -> list[dict[str, Any]]:

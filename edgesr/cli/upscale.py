@@ -26,6 +26,7 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
     steps: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     sampler: str = "ddim",
+    colour_fix: str | None = None,
     threads: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -41,7 +42,8 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
             folder; default is the INT8 NCNet that ships with edgesr.
         scale: upscaling factor; chooses among the shipped models when no --model is given.
         tile: longest side of a window in input pixels, 0 for one piece; does not change the
-            result, only memory and time. Default is 256.
+            result, only memory and time. Default is 256. A diffusion denoiser's windows are cut
+            inside each step, and its result is the same but for float32 rounding.
         suffix: added to the file name; default is _x3 for factor 3.
         ext: format of made-up file names: png, webp, tif or jpg.
         overwrite: replace files that exist.
@@ -50,6 +52,8 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
         seed: of the noise of a diffusion denoiser; the same seed gives the same picture.
         sampler: of a diffusion denoiser: ddim, ancestral, dpm_solver_2m, sa_solver, mrs_ode or
             mrs_sde.
+        colour_fix: of a diffusion denoiser: `mean_std` gives each channel the mean and spread of
+            the bicubic enlargement, `low_pass` its coarse part; default is neither.
         threads: CPU threads; default is all.
         json: print one JSON document instead of a line for each file.
     """
@@ -58,7 +62,7 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
     from edgesr.upscalers.load import Sampling
     from edgesr.upscalers.photos import Naming, check_job, plan_jobs, upscale_file
 
-    sampling = Sampling(steps=steps, seed=seed, sampler=sampler)
+    sampling = Sampling(steps=steps, seed=seed, sampler=sampler, colour_fix=colour_fix)
     chosen = model or _default_model(scale)
     upscaler = load_upscaler(chosen, scale=scale, threads=threads, sampling=sampling)
     suffix = f"_x{upscaler.scale}" if suffix is None else suffix

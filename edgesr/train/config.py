@@ -60,9 +60,11 @@ class TrainConfig:
         min_noise: noise after its first step.
         dream: train on the noisy images that the network's own errors lead to.
         distill: ``sinsr`` teaches the denoiser ``start_from`` to sample in one step.
-        distill_weight: of the distance to the image that the teacher reaches in all steps.
-        inverse_weight: of the distance to the start when that image is led back.
-        truth_weight: of the distance to the photograph, led back and enlarged again.
+        distill_weight: weight of the distance to the image that the teacher reaches in all steps.
+        inverse_weight: weight of the distance to the start when that image is led back.
+        truth_weight: weight of the distance to the photograph, led back and enlarged again.
+        score_weight: weight of the difference that the teacher sees between its image and the
+            student's under a little noise; an approximation of TAD-SR.
         tensorboard: write TensorBoard event files as well (extra ``log``).
         runs: folder that holds the run folders.
         name: name of the run folder; none makes one from model, scale and time.
@@ -113,6 +115,7 @@ class TrainConfig:
     distill_weight: float = 1.0
     inverse_weight: float = 1.0
     truth_weight: float = 1.0
+    score_weight: float = 0.0
     tensorboard: bool = False
     runs: Path = Path("runs")
     name: str | None = None
@@ -152,6 +155,7 @@ _SHARES = (
     "distill_weight",
     "inverse_weight",
     "truth_weight",
+    "score_weight",
 )
 _INTERVALS = ("val_every", "save_every", "log_every")
 

@@ -1,19 +1,23 @@
 """A diffusion denoiser as an upscaler."""
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgesr.diffusion.conditioned import ConditionedDenoiser
+from edgesr.diffusion.colour import find_colour_fix
+from edgesr.diffusion.conditioned import ConditionedDenoiser, enlarge
 from edgesr.diffusion.path import Path as DiffusionPath
 from edgesr.diffusion.path import respace, spaced_timesteps
 from edgesr.diffusion.ranges import from_grey_levels, to_grey_levels
 from edgesr.diffusion.samplers import find_sampler
 from edgesr.diffusion.schedules import find_schedule
-from edgesr.errors import CheckpointError, DiffusionError
-from edgesr.models.denoiser_files import Schedule, load_denoiser
+from edgesr.diffusion.tiles import TiledNetwork, halo_of, plan_tiles
+from edgesr.errors import CheckpointError, DataError, DiffusionError
+from edgesr.models.denoiser_files import LoadedDenoiser, Schedule, load_denoiser
 
 DEFAULT_SAMPLER = "ddim"
 
@@ -21,8 +25,8 @@ DEFAULT_SAMPLER = "ddim"
 class DiffusionUpscaler:
     """Samples a denoiser in float32 on the CPU; the same image and seed give the same result.
 
-    An image is enlarged in one piece: every step sees further, so a tile would need a border of the
-    network's reach for each of them.
+    A large image takes every step in one piece, and the network sees it in windows. The frame
+    itself, its noise and its centre are held whole: a few float32 images of the result's size.
 
     Args:
         path: ``.safetensors`` of a denoiser, or the run folder that holds it.
@@ -33,15 +37,15 @@ class DiffusionUpscaler:
             that a distilled network knows.
         seed: of the noise.
         sampler: a name in ``SAMPLERS``; ``ddim`` is deterministic but for the start.
+        colour_fix: a name in ``COLOUR_FIXES``; None leaves the colours as they are sampled.
 
     Raises:
         CheckpointError: the file is missing, damaged, no denoiser, or of another scale.
         DiffusionError: more steps than the path has or the network was distilled to, or no such
-            sampler.
+            sampler or colour fix.
     """
 
     window: tuple[int, int] | None = None
-    halo: int | None = None
 
     def __init__(  # noqa: PLR0913 - one choice each
         self,
@@ -53,18 +57,22 @@ class DiffusionUpscaler:
         steps: int | None = None,
         seed: int = 0,
         sampler: str = DEFAULT_SAMPLER,
+        colour_fix: str | None = None,
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
         loaded = load_denoiser(path, model=model, scale=scale)
-        whole = path_of(loaded.schedule, loaded.path)
-        steps = _steps_of(loaded.schedule, loaded.path, steps)
-        self._path = whole if steps is None else respace(whole, spaced_timesteps(whole, steps))
+        self._whole = path_of(loaded.schedule, loaded.path)
+        self._path = sampling_path(loaded, steps)
         find_sampler(sampler)
         self.name = f"{path} ({self._path.num_steps} steps)"
         self.scale = loaded.scale
-        self._denoiser = ConditionedDenoiser(loaded.module, whole)
+        self.num_steps = self._path.num_steps
+        self.halo = halo_of(loaded.descriptor)
+        self._multiple = loaded.descriptor.multiple
+        self._network = loaded.module
         self._seed, self._sampler = seed, sampler
+        self._fix = None if colour_fix is None else find_colour_fix(colour_fix)
 
     def __call__(self, lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Map ``(h, w, 3)`` RGB uint8 to ``(h * scale, w * scale, 3)``, rounded half to even.
@@ -72,13 +80,66 @@ class DiffusionUpscaler:
         Raises:
             DiffusionError: a value is not finite; it says at which step.
         """
-        batch = torch.from_numpy(np.ascontiguousarray(lr)).permute(2, 0, 1)[None]
-        sampled = self._denoiser.sample(
-            from_grey_levels(batch), seed=self._seed, path=self._path, sampler=self._sampler
+        return self.in_tiles(lr, tile=0)
+
+    def in_tiles(
+        self,
+        lr: NDArray[np.uint8],
+        *,
+        tile: int,
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Do the same, the network seeing windows of at most ``tile`` pixels in every step.
+
+        Args:
+            lr: ``(h, w, 3)`` RGB uint8.
+            tile: longest side of a window in low-resolution pixels, 0 for one piece.
+            on_tile: called with the number of windows done in all steps and their total.
+
+        Raises:
+            DataError: ``tile`` is too small, or the network sees the whole image.
+            DiffusionError: a value is not finite; it says at which step.
+        """
+        height, width = lr.shape[:2]
+        longest = tile or max(height, width)
+        if self.halo is None and longest < max(height, width):
+            raise DataError(f"{self.name}: sees the whole image and cannot be tiled; use tile 0")
+        tiles = plan_tiles(
+            (height, width), tile=longest, multiple=self._multiple, halo=self.halo or 0
         )
+        done, total = itertools.count(1), self.num_steps * len(tiles)
+
+        def step_on() -> None:
+            if on_tile is not None:
+                on_tile(next(done), total)
+
+        network = TiledNetwork(self._network, tiles, on_tile=step_on)
+        batch = from_grey_levels(torch.from_numpy(np.ascontiguousarray(lr)).permute(2, 0, 1)[None])
+        sampled = ConditionedDenoiser(network, self._whole).sample(
+            batch, seed=self._seed, path=self._path, sampler=self._sampler
+        )
+        if self._fix is not None:
+            sampled = self._fix(sampled, enlarge(batch, self.scale))
         levels = to_grey_levels(sampled)[0].round().to(torch.uint8)
         result: NDArray[np.uint8] = levels.permute(1, 2, 0).contiguous().numpy()
         return result
+
+
+def sampling_path(loaded: LoadedDenoiser, steps: int | None) -> DiffusionPath:
+    """Return the path that a denoiser is sampled on.
+
+    Args:
+        loaded: the denoiser.
+        steps: how many of its path's steps to take; None takes all, or those that a distilled
+            network knows.
+
+    Raises:
+        CheckpointError: the file's path cannot be made.
+        DiffusionError: more steps than the path has or the network was distilled to.
+    """
+    whole = path_of(loaded.schedule, loaded.path)
+    taken = _steps_of(loaded.schedule, loaded.path, steps)
+    return whole if taken is None else respace(whole, spaced_timesteps(whole, taken))
 
 
 def _steps_of(schedule: Schedule, source: Path, asked: int | None) -> int | None:

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from edgesr.cli import run
-from edgesr.errors import CheckpointError, DataError, DiffusionError, UsageError
+from edgesr.errors import CheckpointError, DiffusionError, UsageError
 from edgesr.imresize import upscale_bicubic
 from edgesr.models.denoiser_files import Schedule, save_denoiser
 from edgesr.models.denoisers import build_denoiser
-from edgesr.upscalers import load_upscaler, upscale_image
+from edgesr.upscalers import load_upscaler
 from edgesr.upscalers.load import Sampling
 
 Photo = Callable[..., NDArray[np.uint8]]
@@ -74,11 +74,6 @@ def test_fewer_steps_are_taken_and_named(restless: Path) -> None:
     assert load_upscaler(restless, sampling=Sampling(steps=1)).name.endswith("(1 steps)")
     with pytest.raises(DiffusionError, match="9 steps, want 1 to 4"):
         load_upscaler(restless, sampling=Sampling(steps=9))
-
-
-def test_it_is_not_cut_into_tiles(restless: Path, photo: Photo) -> None:
-    with pytest.raises(DataError, match="cannot be tiled"):
-        upscale_image(load_upscaler(restless), photo(40, 40), tile=16)
 
 
 def test_steps_are_for_denoisers_alone() -> None:
