@@ -200,7 +200,7 @@ def test_losses_and_gradients_are_those_of_the_paper(
     lr = torch.nn.functional.avg_pool2d(hr, SCALE)
     fast, slow = student_of(objective), student_of(objective)
     loss = objective.loss(fast, lr, hr, 7)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
 
     random = generator_of(0, 7, 0, 2)
     noise = torch.randn(hr.shape, generator=random)
@@ -214,7 +214,7 @@ def test_losses_and_gradients_are_those_of_the_paper(
         found = oracle.losses(slow, teaching, x, small, x0, little[i : i + 1])
         total = total + sum(w * part for w, part in zip(weights, found, strict=True)) / 2
     expected = total * 127.5**2
-    expected.backward()
+    expected.backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=0)
     for a, b in zip(fast.parameters(), slow.parameters(), strict=True):
         assert a.grad is not None
