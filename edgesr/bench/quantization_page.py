@@ -1,12 +1,7 @@
 """The page that compares ways of quantizing, made from results files."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-from edgesr.bench.quantization import SCHEMA
-from edgesr.errors import DataError
 
 _TEXT = """# What quantization costs, and what helps
 
@@ -26,21 +21,6 @@ are simulated: no kernel computes them and they are never exported; their first 
 the residual keep 8 bits. QAT rows were trained. DoReFa bends weights by a hyperbolic tangent and is
 made to be trained with; on trained weights, which are not small here, it destroys the network.
 """
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """Return the results of ``edgesr quantize --compare``.
-
-    Raises:
-        DataError: the file is missing, damaged or another kind.
-    """
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); make it with --compare") from error
-    if not isinstance(results, dict) or results.get("schema") != SCHEMA:
-        raise DataError(f"{path}: no {SCHEMA}; make it with edgesr quantize --compare --results")
-    return results
 
 
 def quantization_page(documents: Sequence[dict[str, Any]]) -> str:

@@ -141,10 +141,12 @@ def _write_page(results: list[Path], docs: Path | None) -> None:
     if docs is None or not results:
         raise UsageError("name a network to quantize, or --results and --docs to write the page")
 
-    from edgesr.bench.quantization_page import quantization_page, read_results
+    from edgesr.bench.quantization import SCHEMA
+    from edgesr.bench.quantization_page import quantization_page
+    from edgesr.bench.results import read_document
     from edgesr.files import write_text
 
-    write_text(docs, quantization_page([read_results(path) for path in results]))
+    write_text(docs, quantization_page([read_document(path, {SCHEMA}) for path in results]))
 
 
 def _matching(recipes: "Mapping[str, PtqRecipe]", only: list[str]) -> "dict[str, PtqRecipe]":
