@@ -16,6 +16,8 @@ from edgesr.errors import DiffusionError
 from edgesr.models.conditioning import BicubicCentre
 
 _DEVIATIONS = 3.0
+_RESIDUAL_POWER = 0.1**2
+"""Of what bicubic enlargement of photographs lacks, images in [-1, 1]; .12**2 at x4."""
 
 
 @lru_cache(maxsize=4)
@@ -29,19 +31,29 @@ def enlarge(lr: Tensor, scale: int) -> Tensor:
     return torch.nn.functional.pixel_shuffle(packed, scale)
 
 
-def input_gain(path: Path, t: State, x: Tensor) -> float | Tensor:
-    """Return what a noisy image is multiplied by before a network sees it: ``1 / (1 + 3 s)``.
+def network_input(path: Path, t: State, x: Tensor, centre: Tensor | None) -> Tensor:
+    """Return what a network is shown of a noisy image.
 
-    Then images in [-1, 1] with noise up to three deviations stay in [-1, 1], whatever the state.
+    With a centre: the best linear guess of the clean image, ``c + w (x - c)`` with
+    ``w = a v / (a^2 v + s^2)`` and ``v`` the residual's usual power. It lies in [-1, 1] but for
+    little, whatever the state, and where there is nothing but noise it is the centre, so that a
+    network need not learn to look away. Without one: ``x / (1 + 3 s)``.
 
     Args:
         path: with every state that the network was trained on, not respaced.
         t: original timestep, one or one for each image.
         x: noisy image, ``(n, c, h, w)``.
+        centre: of the shape of ``x`` where the path has a centre, else None.
 
-    Source: the rule for pixels of Yue et al. 2023, arXiv 2307.12348, in the authors' code.
+    Source: the preconditioning of Karras et al. 2022, arXiv 2206.00364, section 5, on a residual;
+    without centre the rule for pixels in the code of Yue et al. 2023, arXiv 2307.12348.
     """
-    return 1.0 / (1.0 + _DEVIATIONS * level(path, "noise", t, x))
+    noise = level(path, "noise", t, x)
+    if centre is None:
+        return x / (1.0 + _DEVIATIONS * noise)
+    signal = level(path, "signal", t, x)
+    guess = signal * _RESIDUAL_POWER / (signal**2 * _RESIDUAL_POWER + noise**2)
+    return centre + guess * (x - centre)
 
 
 class ConditionedDenoiser:
@@ -70,8 +82,9 @@ class ConditionedDenoiser:
 
     def __call__(self, x: Tensor, timestep: Tensor, condition: Tensor, /) -> Tensor:
         """Predict; ``condition`` is the low-resolution image ``(n, 3, h, w)`` in [-1, 1]."""
-        gain = input_gain(self.path, timestep, x)
-        predicted: Tensor = self.network(x * gain, timestep, condition)
+        centre = enlarge(condition, self.network.scale) if self.path.centred else None
+        shown = network_input(self.path, timestep, x, centre)
+        predicted: Tensor = self.network(shown, timestep, condition)
         return predicted
 
     def sample(  # noqa: PLR0913 - one choice each

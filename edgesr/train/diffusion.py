@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from edgesr.data.cache import DecodedImages
-from edgesr.diffusion.conditioned import ConditionedDenoiser, enlarge, input_gain
+from edgesr.diffusion.conditioned import ConditionedDenoiser, enlarge, network_input
 from edgesr.diffusion.dream import dream
 from edgesr.diffusion.path import Path as DiffusionPath
 from edgesr.diffusion.path import diffuse
@@ -168,7 +168,8 @@ class _Asked:
         return DENOISERS[self.config.model].prediction
 
     def __call__(self, x: Tensor, timestep: Tensor, condition: Tensor, /) -> Tensor:
-        return self.forward(x * input_gain(self.path, timestep, x), timestep, condition)
+        centre = enlarge(condition, self.config.scale) if self.path.centred else None
+        return self.forward(network_input(self.path, timestep, x, centre), timestep, condition)
 
 
 @torch.no_grad()

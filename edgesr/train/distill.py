@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from edgesr.data.cache import DecodedImages
-from edgesr.diffusion.conditioned import ConditionedDenoiser, enlarge, input_gain
+from edgesr.diffusion.conditioned import ConditionedDenoiser, enlarge, network_input
 from edgesr.diffusion.first_order import ddim
 from edgesr.diffusion.path import Path as DiffusionPath
 from edgesr.diffusion.path import diffuse, respace
@@ -237,9 +237,10 @@ class OneStep:
         )
 
     def _clean(self, forward: Forward, x: Tensor, states: Tensor, lr: Tensor) -> Tensor:
-        gained = x * input_gain(self.path, states, x)
-        predicted = forward(gained, states.to(x.device), lr).float()
-        kind, centre = self.teacher.loaded.prediction, enlarge(lr, self.config.scale)
+        centre = enlarge(lr, self.config.scale)
+        shown = network_input(self.path, states, x, centre)
+        predicted = forward(shown, states.to(x.device), lr).float()
+        kind = self.teacher.loaded.prediction
         return to_x0(self.path, states, x, predicted, kind=kind, centre=centre)
 
     def _seen(self, x0: Tensor, states: Tensor, lr: Tensor, noise: Tensor) -> Tensor:
