@@ -16,6 +16,7 @@ from edgesr.debug.calibration_text import (
 )
 from edgesr.debug.calibration_trials import Figure
 from edgesr.debug.style import STYLE
+from edgesr.debug.table import html_note, html_table
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -74,8 +75,8 @@ def _curve(report: CalibrationReport) -> str:
         "The ring is the number recommended: from there on the mean drop stays in the band or "
         "below it."
     )
-    table = _table(CURVE_HEADINGS, curve_rows(report), text=set())
-    return f'<div class="plots">{"".join(plots)}</div>{_note(note)}{table}'
+    table = _plain_table(CURVE_HEADINGS, curve_rows(report), text=set())
+    return f'<div class="plots">{"".join(plots)}</div>{html_note(note)}{table}'
 
 
 def _tensors(report: CalibrationReport) -> str:
@@ -86,35 +87,23 @@ def _tensors(report: CalibrationReport) -> str:
         "Spread: largest minus smallest scale over seeds, over their mean. *: the grid of 8-bit "
         "images, whatever was seen; what it clips has to be clipped."
     )
-    return _table(TENSOR_HEADINGS, tensor_rows(report), text={0}) + _note(note)
+    return _plain_table(TENSOR_HEADINGS, tensor_rows(report), text={0}) + html_note(note)
 
 
 def _dead(report: CalibrationReport) -> str:
     if not report.dead:
-        return _note(f"None of {report.channels} channels is constant on all calibration images.")
+        return html_note(
+            f"None of {report.channels} channels is constant on all calibration images."
+        )
     head = ("layer", "channel", "value", "weights", "on held-out images")
     note = f"{len(report.dead)} of {report.channels} channels have one value on all of them."
-    return _table(head, dead_rows(report), text={0, 3, 4}) + _note(note)
+    return _plain_table(head, dead_rows(report), text={0, 3, 4}) + html_note(note)
 
 
 def _point(images: int, figure: Figure) -> PlotPoint:
     return PlotPoint(x=images, y=figure.mean, std=figure.std or 0.0)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: set[int]) -> str:
-    """Return a table; columns in ``text`` are set left."""
-    kinds = [' class="text"' if index in text else "" for index in range(len(head))]
-    top = "".join(
-        f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(head, kinds, strict=True)
-    )
-    lines = (zip(row, kinds, strict=True) for row in rows)
-    cells = ("".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in line) for line in lines)
-    body = "".join(f"<tr>{line}</tr>" for line in cells)
-    return (
-        '<div class="wide" tabindex="0" role="region" aria-label="table">'
-        f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _note(text: str) -> str:
-    return f'<p class="note">{escape(text)}</p>'
+def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: set[int]) -> str:
+    escaped = [[escape(cell) for cell in row] for row in rows]
+    return html_table("table", head, escaped, text=text)

@@ -12,12 +12,11 @@ from edgesr.data.layouts import ImagePair
 from edgesr.errors import DatasetError
 from edgesr.export.calibration import held_out_pair
 from edgesr.export.pipeline import MAX_DROP
-from edgesr.export.precisions import simulate_image
 from edgesr.graph.execute import execute
 from edgesr.graph.graph import Graph
 from edgesr.metrics import psnr
+from edgesr.quant.image import upscale_simulated
 from edgesr.quant.scheme import QuantizedGraph
-from edgesr.quant.simulate import simulate
 
 CROP_SIZE = 96
 """Side of a held-out crop in low-resolution pixels."""
@@ -135,7 +134,7 @@ def tried(
     """Judge one calibration by integer simulation."""
     drops, to_float = [], []
     for one in held_out:
-        sr = simulate_image(simulate, quantized, one.lr).astype(np.float64)
+        sr = upscale_simulated(quantized, one.lr).astype(np.float64)
         drops.append(one.psnr_float - psnr(sr, one.hr.astype(np.float64)))
         to_float.append(psnr(sr, one.wanted))
     return Trial(

@@ -10,6 +10,7 @@ from edgesr.debug.figures import LayerFigures, Probe, Suspect, TensorFigures
 from edgesr.debug.remedies import remedy, verdict
 from edgesr.debug.report import layer_gains
 from edgesr.debug.style import STYLE
+from edgesr.debug.table import html_note, html_table
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _SEEN = 0.005
@@ -132,7 +133,7 @@ def _suspects(probe: Probe) -> str:
         "crops, and its range or bias was fitted on them too. SQNR: power of the values over that "
         "of their own rounding error."
     )
-    return _table("What costs how much", head, rows, text={1, 3, 6}) + _note(note)
+    return html_table("What costs how much", head, rows, text={1, 3, 6}) + html_note(note)
 
 
 def _places(found: Debugging, worst: Sequence[WorstCrop]) -> str:
@@ -142,7 +143,7 @@ def _places(found: Debugging, worst: Sequence[WorstCrop]) -> str:
     ]
     peak = heat_peak([coarse - fine for fine, coarse in cuts])
     parts = [
-        _note(
+        html_note(
             "Where int8 and float differ most. In the difference, the largest of red, green and "
             f"blue counts: black is equal, red {peak / 3:.1f} grey levels, yellow "
             f"{2 * peak / 3:.1f}, white {peak} or more (amplified {_WHITE / peak:.0f} times)."
@@ -164,7 +165,9 @@ def _places(found: Debugging, worst: Sequence[WorstCrop]) -> str:
             f"<figcaption>{name}</figcaption></figure>"
             for name, uri in pictures
         )
-        parts.append(f'<h3>{escape(where)}</h3>{_note(quality)}<div class="crops">{figures}</div>')
+        parts.append(
+            f'<h3>{escape(where)}</h3>{html_note(quality)}<div class="crops">{figures}</div>'
+        )
     return "".join(parts)
 
 
@@ -190,7 +193,7 @@ def _layers(probe: Probe) -> str:
         "units, with what earlier layers did; the stripes are the channels, every row on its "
         "own scale. Dead: channels that are constant on all crops."
     )
-    return _table("Layers", head, rows, text={1, 7}) + _note(note)
+    return html_table("Layers", head, rows, text={1, 7}) + html_note(note)
 
 
 def _weight_cells(figures: LayerFigures | None, gain: float) -> list[str]:
@@ -243,7 +246,7 @@ def _tensors(probe: Probe) -> str:
         "than half a step outside the grid; clipping: their part of the tensor's own squared "
         "error. Own: given float inputs, this rounding alone; accumulated: everything up to here."
     )
-    return _table("Tensors", head, rows, text={0, 1, 4}) + _note(note)
+    return html_table("Tensors", head, rows, text={0, 1, 4}) + html_note(note)
 
 
 def _range_bar(one: TensorFigures) -> str:
@@ -273,27 +276,3 @@ def _stripes(values: Sequence[float]) -> str:
         f'<svg class="bar" width="{len(values) * _STRIPE}" height="24" aria-hidden="true">'
         f"{''.join(rects)}</svg>"
     )
-
-
-def _table(
-    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, text: set[int]
-) -> str:
-    """Return a table; cells are HTML already, columns in ``text`` are set left."""
-    kinds = [' class="text"' if index in text else "" for index in range(len(head))]
-    top = "".join(
-        f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(head, kinds, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{kind}>{cell}</td>" for cell, kind in zip(row, kinds, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{title}">'
-        f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _note(text: str) -> str:
-    return f'<p class="note">{escape(text)}</p>'

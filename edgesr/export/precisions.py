@@ -29,11 +29,11 @@ from edgesr.export.weight_only import (
 from edgesr.graph.graph import Graph
 from edgesr.graph.ops import Op
 from edgesr.quant.calibrate import CalibrationBatch
+from edgesr.quant.image import upscale_simulated
 from edgesr.quant.int16_ptq import Int16Result, quantize_graph_int16
 from edgesr.quant.int16x8 import simulate_int16
 from edgesr.quant.ptq import PtqResult, quantize_graph
 from edgesr.quant.scheme import BITS, CODE_MIN, QuantizedGraph, Scheme
-from edgesr.quant.simulate import simulate
 from edgesr.quant.weight_fit import FittedWeight, fit_weights
 from edgesr.quant.widths import layer_bits
 
@@ -82,7 +82,7 @@ class Int8Network:
     @property
     def simulation(self) -> Simulation:
         """XNNPACK's int8 arithmetic."""
-        return lambda lr: simulate_image(simulate, self.quantized, lr)
+        return lambda lr: upscale_simulated(self.quantized, lr)
 
     def write(self, *, io: Io, shape: tuple[int, int] | None, metadata: Mapping[str, str]) -> bytes:
         """Return the content of a file."""
@@ -104,7 +104,7 @@ class Int16Network:
     @property
     def simulation(self) -> Simulation:
         """The int16 arithmetic of the built-in kernels."""
-        return lambda lr: simulate_image(simulate_int16, self.quantized, lr)
+        return lambda lr: _upscale_int16(self.quantized, lr)
 
     def write(self, *, io: Io, shape: tuple[int, int] | None, metadata: Mapping[str, str]) -> bytes:
         """Return the content of a file."""
@@ -166,14 +166,10 @@ class Precision:
     make: Callable[[Graph, Batches], Network]
 
 
-def simulate_image(
-    run: Callable[[QuantizedGraph, torch.Tensor], torch.Tensor],
-    quantized: QuantizedGraph,
-    lr: NDArray[np.uint8],
-) -> NDArray[np.uint8]:
-    """Upscale one uint8 image ``(h, w, 3)`` by integer simulation."""
+def _upscale_int16(quantized: QuantizedGraph, lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Upscale one uint8 image ``(h, w, 3)``; its codes are 8 bits at both ends of the file."""
     codes = torch.from_numpy((lr.astype(np.int16) + CODE_MIN).astype(np.int8))
-    result: NDArray[Any] = run(quantized, codes[None])[0].numpy()
+    result: NDArray[Any] = simulate_int16(quantized, codes[None])[0].numpy()
     return (result.astype(np.int16) - CODE_MIN).astype(np.uint8)
 
 
