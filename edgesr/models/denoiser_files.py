@@ -26,7 +26,7 @@ from edgesr.models.denoiser import Denoiser, Prediction
 from edgesr.models.denoisers import DENOISERS, DenoiserDescriptor, build_denoiser
 
 _PARAMETERS, _PREDICTION = "schedule_parameters", "prediction"
-_SAMPLING_STEPS = "sampling_steps"
+_SAMPLING_STEPS, _DISTILLED = "sampling_steps", "distilled_by"
 _SAVE_AGAIN = "save it with save_denoiser"
 
 
@@ -37,13 +37,15 @@ class Schedule:
     Attributes:
         name: kind of schedule.
         parameters: its numbers and words, whatever JSON holds.
-        sampling_steps: how many of the path's steps a distilled network takes; None for one that
-            can take any number.
+        sampling_steps: how many of the path's steps are taken unless others are asked for; None
+            takes all.
+        is_distilled: whether the network knows only this number.
     """
 
     name: str
     parameters: Mapping[str, Any]
     sampling_steps: int | None = None
+    is_distilled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +188,10 @@ def _schedule(path: Path, metadata: Mapping[str, str]) -> Schedule:
             f"{path}: says sampling_steps {steps!r}, want a whole number from 1; {_SAVE_AGAIN}"
         )
     return Schedule(
-        name=name, parameters=parameters, sampling_steps=None if steps is None else int(steps)
+        name=name,
+        parameters=parameters,
+        sampling_steps=None if steps is None else int(steps),
+        is_distilled=_DISTILLED in metadata,
     )
 
 
