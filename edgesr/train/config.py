@@ -57,7 +57,11 @@ class TrainConfig:
             and what follows.
         diffusion_steps: number of steps of the path.
         kappa: noise at the end of a ``resshift`` path, where images are in [-1, 1].
-        min_noise: noise after its first step.
+        min_noise: noise after its first step, as a share of the last where ``kappa`` is below 1.
+        shift_power: of its steps: at 1 the noise grows by one factor a step, below 1 most of the
+            growth is in the first.
+        sampling_steps: of validation and, unless others are asked for, of the trained network; 0
+            takes all of the path.
         dream: train on the noisy images that the network's own errors lead to.
         distill: ``sinsr`` teaches the denoiser ``start_from`` to sample in one step.
         distill_weight: weight of the distance to the image that the teacher reaches in all steps.
@@ -110,6 +114,8 @@ class TrainConfig:
     diffusion_steps: int = 4
     kappa: float = 0.5
     min_noise: float = 0.2
+    shift_power: float = 0.3
+    sampling_steps: int = 0
     dream: bool = False
     distill: Literal["none", "sinsr"] = "none"
     distill_weight: float = 1.0
@@ -132,6 +138,7 @@ class TrainConfig:
             "warmup_steps",
             "final_loss_steps",
             "num_workers",
+            "sampling_steps",
             "seed",
             "grad_clip",
             *_SHARES,

@@ -17,7 +17,7 @@ from edgesr.data.cache import DecodedImages
 from edgesr.diffusion.conditioned import ConditionedDenoiser, enlarge, network_input
 from edgesr.diffusion.dream import dream
 from edgesr.diffusion.path import Path as DiffusionPath
-from edgesr.diffusion.path import diffuse
+from edgesr.diffusion.path import diffuse, respace, spaced_timesteps
 from edgesr.diffusion.prediction import training_target
 from edgesr.diffusion.ranges import from_grey_levels, to_grey_levels
 from edgesr.diffusion.schedules import find_schedule
@@ -53,7 +53,7 @@ def check_diffusion(config: TrainConfig) -> None:
             f"qat = true: {config.model} is a denoiser, whose integers cannot be trained"
         )
     build_denoiser(config.model, config.scale)
-    path_of(config)
+    sampled_path(config)
 
 
 def schedule_of(config: TrainConfig) -> Schedule:
@@ -63,10 +63,12 @@ def schedule_of(config: TrainConfig) -> Schedule:
         "num_steps": config.diffusion_steps,
         "kappa": config.kappa,
         "min_noise": config.min_noise,
+        "power": config.shift_power,
     }
     return Schedule(
         name=config.diffusion_path,
         parameters={key: value for key, value in given.items() if key in known},
+        sampling_steps=config.sampling_steps or None,
     )
 
 
@@ -78,6 +80,18 @@ def path_of(config: TrainConfig) -> DiffusionPath:
     """
     schedule = schedule_of(config)
     return find_schedule(schedule.name)(**schedule.parameters)
+
+
+def sampled_path(config: TrainConfig) -> DiffusionPath:
+    """Return the path that validation takes: all states, or ``config.sampling_steps`` of them.
+
+    Raises:
+        DiffusionError: more steps than the path has.
+    """
+    path = path_of(config)
+    if not config.sampling_steps:
+        return path
+    return respace(path, spaced_timesteps(path, config.sampling_steps))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +150,9 @@ class Diffusion:
     def validate(
         self, averaged: nn.Module, held_out: DecodedImages, device: torch.device
     ) -> dict[str, float]:
-        """Return the PSNR of deterministic sampling, all steps, from one fixed noise."""
-        return {PSNR_KEY: sampling_psnr(averaged, self.path, held_out, device)}
+        """Return the PSNR of deterministic sampling from one fixed noise."""
+        path = sampled_path(self.config)
+        return {PSNR_KEY: sampling_psnr(averaged, self.path, held_out, device, sampled=path)}
 
     def check_progress(self, psnr: float, best: float, step: int) -> None:
         """Accept whatever comes."""

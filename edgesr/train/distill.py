@@ -108,15 +108,12 @@ def load_teacher(config: TrainConfig, *, resume: Path | None = None) -> Teacher 
     if config.distill == "none" or config.start_from is None:
         return None
     loaded = load_denoiser(Path(config.start_from), model=config.model, scale=config.scale)
-    if loaded.schedule.sampling_steps is not None:
-        raise ConfigError(
-            f"{loaded.path}: is distilled already (sampling_steps = "
-            f"{loaded.schedule.sampling_steps}); name its own teacher with --from"
-        )
-    if loaded.prediction not in ("x0", "residual"):
+    if loaded.schedule.is_distilled:
+        raise ConfigError(f"{loaded.path}: is distilled already; name its own teacher with --from")
+    if loaded.prediction not in ("x0", "residual", "correction"):
         raise ConfigError(
             f"{loaded.path}: predicts {loaded.prediction}, from which the way back (timestep 0) "
-            "cannot be learned; want a teacher that predicts x0 or residual"
+            "cannot be learned; want a teacher that predicts x0, residual or correction"
         )
     _check_path(config, loaded)
     teacher = Teacher(loaded=loaded, sha256=sha256_file(loaded.path))
@@ -227,7 +224,12 @@ class OneStep:
             averaged.state_dict(),
             model=self.config.model,
             scale=self.config.scale,
-            schedule=Schedule(name=schedule.name, parameters=schedule.parameters, sampling_steps=1),
+            schedule=Schedule(
+                name=schedule.name,
+                parameters=schedule.parameters,
+                sampling_steps=1,
+                is_distilled=True,
+            ),
             prediction=self.teacher.loaded.prediction,
             metadata={
                 **metadata,
@@ -256,7 +258,7 @@ def _check_path(config: TrainConfig, loaded: LoadedDenoiser) -> None:
         raise ConfigError(
             f"{loaded.path}: was trained on {found.name} with {dict(found.parameters)}, but "
             f"{asked.name} with {dict(asked.parameters)} was asked for; set diffusion_path, "
-            "diffusion_steps, kappa and min_noise to the teacher's"
+            "diffusion_steps, kappa, min_noise and shift_power to the teacher's"
         )
 
 

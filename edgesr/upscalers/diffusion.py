@@ -33,8 +33,7 @@ class DiffusionUpscaler:
         model: denoiser, checked against the file's.
         scale: upscaling factor, checked against the file's.
         threads: CPU threads of the whole process; None leaves PyTorch's choice.
-        steps: how many of the path's steps to take; None takes all, or the one step
-            that a distilled network knows.
+        steps: how many of the path's steps to take; None takes those that the file names.
         seed: of the noise.
         sampler: a name in ``SAMPLERS``; ``ddim`` is deterministic but for the start.
         colour_fix: a name in ``COLOUR_FIXES``; None leaves the colours as they are sampled.
@@ -130,8 +129,7 @@ def sampling_path(loaded: LoadedDenoiser, steps: int | None) -> DiffusionPath:
 
     Args:
         loaded: the denoiser.
-        steps: how many of its path's steps to take; None takes all, or those that a distilled
-            network knows.
+        steps: how many of its path's steps to take; None takes those that the file names.
 
     Raises:
         CheckpointError: the file's path cannot be made.
@@ -144,11 +142,11 @@ def sampling_path(loaded: LoadedDenoiser, steps: int | None) -> DiffusionPath:
 
 def _steps_of(schedule: Schedule, source: Path, asked: int | None) -> int | None:
     known = schedule.sampling_steps
-    if known is not None and asked not in (None, known):
+    if schedule.is_distilled and asked not in (None, known):
         raise DiffusionError(
             f"{source}: {asked} steps, but the network is distilled and knows {known}; drop --steps"
         )
-    return known or asked
+    return asked or known
 
 
 def path_of(schedule: Schedule, source: Path) -> DiffusionPath:
