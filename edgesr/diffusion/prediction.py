@@ -1,18 +1,14 @@
-"""What a network predicts, and how to get the other kinds from it.
+"""What a network predicts, and how to get the other three from it.
 
-With ``d = x_t - c`` and ``r = x0 - c``: ``d = a r + s eps`` and ``v = a eps - s r``. A
-``correction`` is ``(x0 - g) / e``, where ``g`` is the best linear guess and ``e`` its usual error;
-at every state it is about as large as the residual.
+With ``d = x_t - c`` and ``r = x0 - c``: ``d = a r + s eps`` and ``v = a eps - s r``.
 
 Source: Salimans and Ho 2022, arXiv 2202.00512, section 4 and appendix D, where ``a^2 + s^2 = 1``;
-here it need not be. Karras et al. 2022, arXiv 2206.00364, section 5, for ``correction``, on a
-residual.
+here it need not be.
 """
 
 from torch import Tensor
 
-from edgesr.diffusion.guess import linear_guess, usual_error
-from edgesr.diffusion.path import Path, State, centre_of, diffuse, level
+from edgesr.diffusion.path import Path, State, centre_of, level
 from edgesr.errors import DiffusionError
 from edgesr.models.denoiser import Prediction
 
@@ -53,11 +49,7 @@ def to_residual(  # noqa: PLR0913
         return (x - offset - noise * predicted) / signal
     if kind == "v":
         return (signal * (x - offset) - noise * predicted) / (signal**2 + noise**2)
-    if kind == "correction":
-        return linear_guess(path, t, x, centre) + usual_error(path, t, x) * predicted - offset
-    raise DiffusionError(
-        f"prediction {kind!r} is not known, want x0, residual, eps, v or correction"
-    )
+    raise DiffusionError(f"prediction {kind!r} is not known, want x0, residual, eps or v")
 
 
 def to_x0(  # noqa: PLR0913
@@ -132,12 +124,7 @@ def training_target(  # noqa: PLR0913
         return noise
     if kind == "v":
         return level(path, "signal", t, x0) * noise - level(path, "noise", t, x0) * residual
-    if kind == "correction":
-        x = diffuse(path, t, x0, noise=noise, centre=centre)
-        return (x0 - linear_guess(path, t, x, centre)) / usual_error(path, t, x)
-    raise DiffusionError(
-        f"prediction {kind!r} is not known, want x0, residual, eps, v or correction"
-    )
+    raise DiffusionError(f"prediction {kind!r} is not known, want x0, residual, eps or v")
 
 
 def _nonzero(value: float | Tensor, where: str) -> None:

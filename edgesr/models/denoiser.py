@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from edgesr.models.conditioning import Conditioning
 from edgesr.models.time_embedding import TimeEmbedding
 
-Prediction = Literal["x0", "residual", "eps", "v", "correction"]
-"""What a denoiser's output is: clean image, clean image minus centre, noise, velocity, or what the
-best linear guess lacks, in units of its usual error (``edgesr.diffusion.guess``)."""
+Prediction = Literal["x0", "residual", "eps", "v"]
+"""What a denoiser's output is: clean image, clean image minus centre, noise, or velocity."""
 
 
 class Denoiser(nn.Module):

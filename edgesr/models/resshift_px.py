@@ -27,7 +27,7 @@ MakeBlock = Callable[[int], nn.Module]
 
 
 def resshift_px(scale: int, *, widths: Sequence[int], blocks: int, naf: bool = False) -> Denoiser:
-    """Build a denoiser that predicts what the best linear guess of the clean image lacks.
+    """Build a denoiser that predicts the residual from the centre.
 
     Args:
         scale: upscaling factor.
@@ -41,13 +41,13 @@ def resshift_px(scale: int, *, widths: Sequence[int], blocks: int, naf: bool = F
         conditioning.channels, scale, widths=widths, blocks=blocks, make_block=make
     )
     time = TimeEmbedding(code=EMBEDDING, hidden=EMBEDDING, width=EMBEDDING)
-    return Denoiser(time=time, core=core, conditioning=conditioning, prediction="correction")
+    return Denoiser(time=time, core=core, conditioning=conditioning, prediction="residual")
 
 
 class ResShiftPxCore(nn.Module):
     """U-shaped network on the low-resolution grid whose skips are sums.
 
-    It starts with an output of zero, so that the first prediction is the linear guess.
+    It starts with an output of zero, so that the first prediction is the centre.
 
     Args:
         channels: of the input.

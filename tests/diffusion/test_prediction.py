@@ -46,39 +46,6 @@ def test_each_prediction_gives_back_every_other(
             assert (got - want).abs().max() <= 2e-15 * room
 
 
-@pytest.mark.parametrize("name", ["resshift", "irsde", "rddm"])
-def test_a_correction_leads_to_every_other_prediction(name: str, images: Images) -> None:
-    path = SCHEDULES[name]()
-    x0, centre, eps = images(1), images(2), images(3)
-    for state in (1, path.num_steps // 2, path.num_steps - 1):
-        t = torch.full((2,), state)
-        x = diffuse(path, t, x0, noise=eps, centre=centre)
-        given = training_target(path, t, x0, noise=eps, kind="correction", centre=centre)
-        for wanted, convert in CONVERTERS.items():
-            want = training_target(path, t, x0, noise=eps, kind=wanted, centre=centre)
-            got = convert(path, t, x, given, kind="correction", centre=centre)
-            room = 1 / min(float(path.signal[state]), float(path.noise[state]))
-            assert (got - want).abs().max() <= 1e-13 * room
-
-
-def test_a_correction_is_as_large_as_the_residual_at_every_state(images: Images) -> None:
-    path, centre = SCHEDULES["resshift"](), images(2, (1, 3, 64, 64))
-    random = torch.Generator().manual_seed(0)
-    residual, eps = (
-        torch.randn(centre.shape, generator=random, dtype=torch.float64) for _ in range(2)
-    )
-    for state in range(1, path.num_steps + 1):
-        target = training_target(
-            path, state, centre + 0.1 * residual, noise=eps, kind="correction", centre=centre
-        )
-        assert float(target.std()) == pytest.approx(0.1, rel=0.03)
-
-
-def test_a_correction_wants_a_centre(images: Images) -> None:
-    with pytest.raises(DiffusionError, match="a linear guess needs one"):
-        to_x0(ddpm_linear(), 5, images(1), images(2), kind="correction", centre=None)
-
-
 def test_v_is_the_published_one_on_a_variance_preserving_path(images: Images) -> None:
     path, x0, eps = ddpm_linear(), images(1), images(3)
     a, s = float(path.signal[900]), float(path.noise[900])
