@@ -110,10 +110,10 @@ def load_teacher(config: TrainConfig, *, resume: Path | None = None) -> Teacher 
     loaded = load_denoiser(Path(config.start_from), model=config.model, scale=config.scale)
     if loaded.schedule.is_distilled:
         raise ConfigError(f"{loaded.path}: is distilled already; name its own teacher with --from")
-    if loaded.prediction not in ("x0", "residual", "correction"):
+    if loaded.prediction not in ("x0", "residual"):
         raise ConfigError(
             f"{loaded.path}: predicts {loaded.prediction}, from which the way back (timestep 0) "
-            "cannot be learned; want a teacher that predicts x0, residual or correction"
+            "cannot be learned; want a teacher that predicts x0 or residual"
         )
     _check_path(config, loaded)
     teacher = Teacher(loaded=loaded, sha256=sha256_file(loaded.path))
