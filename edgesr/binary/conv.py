@@ -100,7 +100,7 @@ class BinaryConv2d(nn.Module):
     def convolve(self, bits: Tensor) -> Tensor:
         """Convolve signs ``(n, channels, h, w)`` with the binarized weights."""
         edge = self.size // 2
-        weight = self._binarize(self.weight, self._weight_slope)
+        weight = self._binarize(self.weight, self._weight_slope, zero=self.style.zero)
         if self.style.padding == "one":
             bits = functional.pad(bits, (edge,) * 4, value=1.0)
             return functional.conv2d(bits, weight)

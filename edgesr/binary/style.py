@@ -25,7 +25,8 @@ class BinaryStyle:
         weight_slope: gradient of the weight's sign, a name in ``SLOPES``.
         padding: what stands outside the image after the sign: ``one``, which a packed kernel has
             for free, or ``zero``, as published.
-        zero: sign of 0 of activations.
+        zero: sign of 0, of activations and weights: 1, or 0 as in published code, which no bit
+            can hold.
     """
 
     groups: int = 1

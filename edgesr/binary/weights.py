@@ -26,16 +26,17 @@ class WeightBinarizer:
     prepare: Callable[[Tensor], Tensor]
     factor: Callable[[Tensor], Tensor]
 
-    def __call__(self, weight: Tensor, slope: Slope = clip) -> Tensor:
+    def __call__(self, weight: Tensor, slope: Slope = clip, *, zero: int = 1) -> Tensor:
         """Return ``factor * sign``; the gradient is ``slope``'s, without the factor.
 
         Args:
             weight: ``(out, in, h, w)``.
             slope: gradient of the sign at every prepared value.
+            zero: sign of 0, 1 or 0.
         """
         values = self.prepare(weight)
         fixed = values.detach()
-        return straight_through(values, self.factor(fixed) * signs(fixed), slope(fixed))
+        return straight_through(values, self.factor(fixed) * signs(fixed, zero=zero), slope(fixed))
 
     def parts(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Return signs ``(out, in, h, w)`` and factors ``(out,)``, for a packed kernel."""

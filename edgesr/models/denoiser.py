@@ -5,7 +5,6 @@ from typing import Literal
 from torch import Tensor, nn
 
 from edgesr.models.conditioning import Conditioning
-from edgesr.models.time_embedding import TimeEmbedding
 
 Prediction = Literal["x0", "residual", "eps", "v"]
 """What a denoiser's output is: clean image, clean image minus centre, noise, or velocity."""
@@ -25,7 +24,7 @@ class Denoiser(nn.Module):
     def __init__(
         self,
         *,
-        time: TimeEmbedding,
+        time: nn.Module,
         core: nn.Module,
         conditioning: Conditioning,
         prediction: Prediction,

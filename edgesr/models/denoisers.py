@@ -80,6 +80,26 @@ def _resshift_px_naf(scale: int) -> "Denoiser":
     return resshift_px(scale, widths=(64, 128), blocks=2, naf=True)
 
 
+def _resshift_px_s_1bit(scale: int) -> "Denoiser":
+    from edgesr.models.resshift_px_binary import resshift_px_binary
+
+    return resshift_px_binary(scale, widths=(32, 64), blocks=1)
+
+
+def _bidiffsr(scale: int) -> "Denoiser":
+    from edgesr.models.bidiffsr import bidiffsr
+
+    return bidiffsr(scale)
+
+
+def _bidiffsr_edge(scale: int) -> "Denoiser":
+    from edgesr.binary.style import find_style
+    from edgesr.models.bidiffsr import bidiffsr
+
+    style = find_style("bidiffsr")
+    return bidiffsr(scale, width=32, float_levels=(), attention=False, style=style)
+
+
 def _sr3(scale: int) -> "Denoiser":
     from edgesr.models.sr3_unet import sr3
 
@@ -137,6 +157,42 @@ DENOISERS: Mapping[str, DenoiserDescriptor] = MappingProxyType(
             prediction="residual",
             int8=False,
             source="blocks of Chen et al. 2022, arXiv 2204.04676, as in arXiv 2304.08291",
+        ),
+        "resshift_px_s_1bit": DenoiserDescriptor(
+            name="resshift_px_s_1bit",
+            title="small with blocks of one bit; ends and halvings are float",
+            build=_resshift_px_s_1bit,
+            scales=(2, 3, 4),
+            params={2: 246_988, 3: 259_963, 4: 278_128},
+            multiple=2,
+            receptive_field=31,
+            prediction="residual",
+            int8=False,
+            source="blocks of Chen et al. 2024, arXiv 2406.05723",
+        ),
+        "bidiffsr": DenoiserDescriptor(
+            name="bidiffsr",
+            title="BI-DiffSR as published: 48.2 of 51.3 M parameters have one bit",
+            build=_bidiffsr,
+            scales=(2, 3, 4),
+            params=dict.fromkeys((2, 3, 4), 51_280_387),
+            multiple=8,
+            receptive_field=None,
+            prediction="eps",
+            int8=False,
+            source="Chen et al. 2024, arXiv 2406.05723",
+        ),
+        "bidiffsr_edge": DenoiserDescriptor(
+            name="bidiffsr_edge",
+            title="BI-DiffSR with 32 channels, no float level, no attention, +1 outside the image",
+            build=_bidiffsr_edge,
+            scales=(2, 3, 4),
+            params=dict.fromkeys((2, 3, 4), 12_675_459),
+            multiple=8,
+            receptive_field=None,
+            prediction="eps",
+            int8=False,
+            source="Chen et al. 2024, arXiv 2406.05723; the configuration is edgesr's own",
         ),
         "sr3": DenoiserDescriptor(
             name="sr3",

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from edgesr.models.conditioning import Conditioning
 from edgesr.models.denoiser import Denoiser
+from edgesr.models.self_attention import SelfAttention
 from edgesr.models.time_embedding import TimedConv2d, TimeEmbedding
 
 _RGB = 3
@@ -124,30 +125,13 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.second = nn.Conv2d(after, after, 3, padding=1)
         self.skip = nn.Identity() if before == after else nn.Conv2d(before, after, 1)
-        self.attention = _Attention(after, groups) if attend else nn.Identity()
+        self.attention = SelfAttention(after, groups) if attend else nn.Identity()
 
     def forward(self, features: Tensor, embedding: Tensor | None) -> Tensor:
         changed = self.first(functional.silu(self.norm(features)), embedding)
         changed = self.second(self.dropout(functional.silu(self.second_norm(changed))))
         made: Tensor = self.attention(changed + self.skip(features))
         return made
-
-
-class _Attention(nn.Module):
-    """Self-attention of all pixels with one head."""
-
-    def __init__(self, channels: int, groups: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(groups, channels)
-        self.triple = nn.Conv2d(channels, 3 * channels, 1, bias=False)
-        self.join = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        parts = self.triple(self.norm(features)).flatten(2).transpose(1, 2).chunk(3, dim=2)
-        seen = functional.scaled_dot_product_attention(*(part.unsqueeze(1) for part in parts))
-        image = seen.squeeze(1).transpose(1, 2).reshape(features.shape)
-        added: Tensor = features + self.join(image)
-        return added
 
 
 class _Down(nn.Module):

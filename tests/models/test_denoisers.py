@@ -7,13 +7,15 @@ from torch import nn
 from edgesr.bench.cost_torch import torch_complexity
 from edgesr.errors import ConfigError
 from edgesr.models import MODELS
+from edgesr.models.bidiffsr import bidiffsr
 from edgesr.models.denoiser import Denoiser
 from edgesr.models.denoisers import DENOISERS, build_denoiser
 from edgesr.models.fold_timestep import fold_timestep
 from edgesr.models.sr3_unet import sr3
 
 EVERY = [(name, scale) for name, about in DENOISERS.items() for scale in about.scales]
-SMALL = [name for name in DENOISERS if name != "sr3"]
+LARGE = ("sr3", "bidiffsr", "bidiffsr_edge")
+SMALL = [name for name in DENOISERS if name not in LARGE]
 
 
 def randomised(module: nn.Module) -> None:
@@ -24,9 +26,12 @@ def randomised(module: nn.Module) -> None:
 
 
 def small(name: str, scale: int) -> Denoiser:
-    """SR3's UNet is too large for a quick test; one of its kind stands for it."""
+    """A large UNet takes too long for a quick test; one of its kind stands for it."""
     if name == "sr3":
         return sr3(scale, width=16, multipliers=(1, 2, 2, 2), blocks=1)
+    if name in LARGE:
+        attention = name == "bidiffsr"
+        return bidiffsr(scale, width=8, norm_groups=4, blocks=1, attention=attention)
     return build_denoiser(name, scale)
 
 
