@@ -1,7 +1,6 @@
 """What a diffusion denoiser costs: one step's network, and all steps of an image."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from edgesr.bench.cost_torch import torch_complexity
@@ -12,6 +11,7 @@ from edgesr.models.denoiser_files import load_denoiser
 from edgesr.models.denoisers import DENOISERS, build_denoiser
 from edgesr.models.fold_timestep import fold_timestep
 from edgesr.upscalers.diffusion import sampling_path
+from edgesr.zoo.find import find_weights
 
 DEFAULT_SCALE = 4
 DEFAULT_STEPS = 4
@@ -61,7 +61,7 @@ def denoiser_cost(
     """Count what a denoiser does for one low-resolution image.
 
     Args:
-        source: name in ``DENOISERS``, weights file of a denoiser or its run folder.
+        source: name in ``DENOISERS`` or ``ZOO``, weights file of a denoiser or its run folder.
         shape: ``(h, w)`` of the image.
         scale: upscaling factor; of a name 4 by default, checked against a file's.
         steps: evaluations; default is the file's, and 4 for a name.
@@ -79,7 +79,7 @@ def denoiser_cost(
         network, label = build_denoiser(source, factor), f"{source} x{factor}"
         step = _step(network, shape, label, _state_bytes(network))
         return _cost(step, network, shape, steps or DEFAULT_STEPS)
-    loaded = load_denoiser(Path(source), scale=scale)
+    loaded = load_denoiser(find_weights(source), scale=scale)
     step = _step(loaded.module, shape, source, loaded.path.stat().st_size)
     return _cost(step, loaded.module, shape, sampling_path(loaded, steps).num_steps)
 

@@ -1,7 +1,10 @@
 """Time of one denoising step: small networks on the low-resolution grid against SR3's UNet."""
 
+from typing import Any
+
 import torch
 
+from edgesr.bench.cost_denoiser import denoiser_cost
 from edgesr.bench.timing import Work
 from edgesr.models.denoisers import build_denoiser
 from edgesr.models.fold_timestep import fold_timestep
@@ -30,6 +33,32 @@ def denoiser_contenders(
         ConfigError: no such denoiser, or not for that factor.
     """
     return {f"{name} x{scale}": _step(name, shape, scale) for name in names}
+
+
+def denoiser_costs(
+    shape: tuple[int, int] = DEFAULT_SHAPE,
+    *,
+    steps: int,
+    names: tuple[str, ...] = NAMES,
+    scale: int = _SCALE,
+) -> dict[str, dict[str, Any]]:
+    """Return parameters, MACs of a step and of all steps of every contender, by its name.
+
+    Args:
+        shape: ``(h, w)`` of the low-resolution image.
+        steps: evaluations for an image.
+        names: keys of ``DENOISERS``.
+        scale: upscaling factor.
+
+    Raises:
+        ConfigError: no such denoiser, or not for that factor.
+    """
+    found = {}
+    for name in names:
+        cost = denoiser_cost(name, shape=shape, scale=scale, steps=steps).to_json()
+        kept = ("params", "macs", "num_steps", "total_macs")
+        found[f"{name} x{scale}"] = {key: cost[key] for key in kept}
+    return found
 
 
 def _step(name: str, shape: tuple[int, int], scale: int) -> Work:

@@ -12,6 +12,7 @@ from edgesr.bench.results import bench_document
 from edgesr.bench.runtime import Contender, Runtime, check_output, contenders, open_work
 from edgesr.bench.timing import Failure, Session, Work, one_line, run_session
 from edgesr.errors import DataError, EdgesrError
+from edgesr.upscalers.load import is_sampled
 
 DEFAULT_SHAPE = (360, 640)
 _LITERT = ("xnnpack", "builtin", "reference")
@@ -27,6 +28,7 @@ class Request:
         threads: numbers of CPU threads.
         runtimes: what runs the models; empty takes the first that fits each.
         repeats: counted repetitions.
+        steps: of the diffusion denoisers among the models; None takes those that they name.
         memory: try every contender in a process of its own first and measure its memory.
         profile: time the operators of .tflite files as well.
     """
@@ -36,6 +38,7 @@ class Request:
     threads: tuple[int, ...] = (1,)
     runtimes: tuple[Runtime, ...] = ()
     repeats: int = 15
+    steps: int | None = None
     memory: bool = True
     profile: bool = False
 
@@ -74,7 +77,8 @@ def measure(request: Request) -> dict[str, Any]:
         memory=memory,
         profiles=profiles,
     )
-    costs = {contender.name: _cost(contender, shape) for contender in listed}
+    timed = {timing.name for timing in session.timings}
+    costs = {one.name: _cost(one, shape) for one in listed if one.name in timed}
     for entry in document["timings"]:
         entry["cost"] = costs[entry["name"]]
     return document
@@ -106,6 +110,8 @@ def _cost(contender: Contender, shape: tuple[int, int]) -> dict[str, Any] | None
 
     if isinstance(contender.source, bytes) or contender.runtime == "onnxruntime":
         return None
+    if is_sampled(contender.source):
+        return _sampling_cost(contender, shape)
     try:
         found = complexity(contender.source, shape=shape).to_json()
     except EdgesrError:
@@ -113,12 +119,24 @@ def _cost(contender: Contender, shape: tuple[int, int]) -> dict[str, Any] | None
     return {key: found[key] for key in ("params", "macs", "activations", "peak_memory_mib")}
 
 
+def _sampling_cost(contender: Contender, shape: tuple[int, int]) -> dict[str, Any]:
+    """Return what one step of a denoiser costs, how many there are, and the MACs of them all."""
+    from edgesr.bench.cost_denoiser import denoiser_cost
+
+    found = denoiser_cost(str(contender.source), shape=shape, steps=contender.steps).to_json()
+    kept = ("params", "macs", "activations", "peak_memory_mib", "num_steps", "total_macs")
+    return {key: found[key] for key in kept}
+
+
 def _contenders(request: Request) -> tuple[list[Contender], list[Failure]]:
     listed: list[Contender] = []
     failures: list[Failure] = []
     for name, source in request.models.items():
         try:
-            listed += contenders({name: source}, runtimes=request.runtimes, threads=request.threads)
+            found = contenders({name: source}, runtimes=request.runtimes, threads=request.threads)
+            sampled = isinstance(source, Path) and is_sampled(source)
+            steps = request.steps if sampled else None
+            listed += [replace(contender, steps=steps) for contender in found]
         except EdgesrError as error:
             failures.append(Failure(name=name, reason=one_line(error)))
     return listed, failures

@@ -56,6 +56,7 @@ def measure_memory(contender: Contender, shape: tuple[int, int]) -> Memory:
         "source": str(contender.source),
         "runtime": contender.runtime,
         "threads": contender.threads,
+        "steps": contender.steps,
         "shape": list(shape),
     }
     try:
@@ -126,6 +127,7 @@ def _measure(request: dict[str, Any]) -> Memory:
         source=Path(request["source"]),
         runtime=request["runtime"],
         threads=request["threads"],
+        steps=request["steps"],
     )
     height, width = request["shape"]
     _import(contender.runtime)

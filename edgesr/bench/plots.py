@@ -1,15 +1,15 @@
 """Scatter plots as inline SVG: colours come from the page, so light and dark both work."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+
+from edgesr.charts import Axis, LogAxis
 
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 18, 52
 _CHARACTER, _LINE = 7.4, 13
 _LONGEST = 26
-_TICKS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +65,9 @@ def scatter(  # noqa: PLR0913 - one parameter a part of the picture
         y_title: quality with its unit.
         levels: horizontal lines.
     """
-    x_axis = _LogAxis.around([point.x for point in points])
-    y_axis = _Axis.around([*(point.y for point in points), *(level.y for level in levels)])
+    x_axis = LogAxis.around([point.x for point in points], start=_LEFT, end=_WIDTH - _RIGHT)
+    heights = [*(point.y for point in points), *(level.y for level in levels)]
+    y_axis = Axis.around(heights, start=_HEIGHT - _BOTTOM, end=_TOP)
     best = front(points)
     described = "; ".join(f"{p.label}: {p.x:.3g}, {p.y:.2f}" for p in points)
     parts = [
@@ -105,53 +106,7 @@ def scatter(  # noqa: PLR0913 - one parameter a part of the picture
     return "".join([*parts, "</svg>"])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Axis:
-    low: float
-    high: float
-
-    @classmethod
-    def around(cls, values: Sequence[float]) -> "_Axis":
-        low, high = min(values), max(values)
-        room = max((high - low) * 0.12, 0.05)
-        return cls(low=low - room, high=high + room)
-
-    def place(self, value: float) -> float:
-        part = (value - self.low) / (self.high - self.low)
-        return round(_HEIGHT - _BOTTOM - part * (_HEIGHT - _TOP - _BOTTOM), 1)
-
-    def ticks(self) -> list[float]:
-        step = _round_step((self.high - self.low) / _TICKS)
-        first = math.ceil(self.low / step)
-        return [round(index * step, 6) for index in range(first, math.floor(self.high / step) + 1)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _LogAxis:
-    low: float
-    high: float
-
-    @classmethod
-    def around(cls, values: Sequence[float]) -> "_LogAxis":
-        logs = [math.log10(value) for value in values]
-        room = max((max(logs) - min(logs)) * 0.15, 0.15)
-        return cls(low=min(logs) - room, high=max(logs) + room)
-
-    def place(self, value: float) -> float:
-        part = (math.log10(value) - self.low) / (self.high - self.low)
-        return round(_LEFT + part * (_WIDTH - _LEFT - _RIGHT), 1)
-
-    def ticks(self) -> list[float]:
-        decades = range(math.floor(self.low), math.ceil(self.high) + 1)
-        several = self.high - self.low > 2  # noqa: PLR2004 - decades
-        steps: tuple[float, ...] = (1.0,) if several else (1.0, 2.0, 5.0)
-        if self.high - self.low < 0.6:  # noqa: PLR2004 - decades
-            steps = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
-        values = [step * 10.0**decade for decade in decades for step in steps]
-        return [value for value in values if self.low <= math.log10(value) <= self.high]
-
-
-def _grid(x_axis: _LogAxis, y_axis: _Axis, x_title: str, y_title: str) -> list[str]:
+def _grid(x_axis: LogAxis, y_axis: Axis, x_title: str, y_title: str) -> list[str]:
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     parts = ['<g class="grid" aria-hidden="true">']
     for value in y_axis.ticks():
@@ -212,8 +167,3 @@ def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, fl
 def _told(point: Point, x_title: str, y_title: str) -> str:
     kind = "measured here" if point.ours else "published"
     return f"{point.label} ({kind}): {x_title} {point.x:.4g}, {y_title} {point.y:.3f}"
-
-
-def _round_step(step: float) -> float:
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= step)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgesr.bench.timing import Work
 from edgesr.errors import CheckpointError, DataError, MissingDependencyError, UsageError
 from edgesr.litert import open_model
+from edgesr.upscalers.load import is_sampled
 
 Runtime = Literal["xnnpack", "builtin", "reference", "onnxruntime", "torch", "torch-cuda"]
 
@@ -32,12 +33,14 @@ class Contender:
         source: file, or content of a .tflite.
         runtime: what runs it.
         threads: CPU threads.
+        steps: of a diffusion denoiser; None takes those that its file names, or all of its path.
     """
 
     name: str
     source: Path | bytes
     runtime: Runtime
     threads: int = 1
+    steps: int | None = None
 
 
 def contenders(
@@ -89,7 +92,8 @@ def open_work(contender: Contender, shape: tuple[int, int]) -> Work:
 
     Raises:
         CheckpointError: the file is missing or damaged.
-        DataError: the file has another fixed size.
+        DataError: the file has another fixed size, or the runtime samples no denoisers.
+        DiffusionError: more steps than a denoiser's path has.
         MissingDependencyError: the runtime is not installed.
     """
     image = random_image(shape)
@@ -167,6 +171,8 @@ def _onnxruntime(contender: Contender, image: NDArray[np.uint8]) -> Work:
 
 def _torch(contender: Contender, image: NDArray[np.uint8]) -> Work:
     torch = _optional("torch", "install edgesr[train]")
+    if is_sampled(_path(contender)):
+        return _sampling(contender, image)
     module = _module(contender).to(memory_format=torch.channels_last)
     batch = torch.from_numpy(image).permute(2, 0, 1)[None].float()
 
@@ -179,10 +185,28 @@ def _torch(contender: Contender, image: NDArray[np.uint8]) -> Work:
     return work
 
 
+def _sampling(contender: Contender, image: NDArray[np.uint8]) -> Work:
+    """Return all steps of one image, with its enlargement and its noise."""
+    import torch
+
+    from edgesr.upscalers.diffusion import DiffusionUpscaler
+
+    upscaler = DiffusionUpscaler(_path(contender), steps=contender.steps)
+
+    def work() -> object:
+        if torch.get_num_threads() != contender.threads:
+            torch.set_num_threads(contender.threads)
+        return upscaler(image)
+
+    return work
+
+
 def _torch_cuda(contender: Contender, image: NDArray[np.uint8]) -> Work:
     torch = _optional("torch", "install edgesr[train]")
     if not torch.cuda.is_available():
         raise MissingDependencyError(f"{contender.name}: no CUDA device; use --runtime torch")
+    if is_sampled(_path(contender)):
+        raise DataError(f"{contender.name}: denoisers are sampled on the CPU; use --runtime torch")
     module = _module(contender).to("cuda")
     batch = torch.from_numpy(image).permute(2, 0, 1)[None].float().to("cuda")
 

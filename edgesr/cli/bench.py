@@ -26,6 +26,7 @@ def bench(  # noqa: PLR0913 - one parameter a flag
     threads: Annotated[list[int] | None, Parameter(negative="")] = None,
     runtime: Annotated[list[RuntimeName] | None, Parameter(negative="")] = None,
     repeats: Annotated[int, Parameter(validator=Number(gte=1))] = 15,
+    steps: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     memory: bool = True,
     profile: Annotated[bool, Parameter(negative="")] = False,
     data: Path | None = None,
@@ -37,8 +38,9 @@ def bench(  # noqa: PLR0913 - one parameter a flag
     """Time contenders that take turns; the first one is the measure of the others.
 
     Args:
-        models: .tflite, .onnx, .safetensors or .pth files, or run folders; default is the shipped
-            INT8 NCNet against its float32 export.
+        models: .tflite, .onnx, .safetensors or .pth files, run folders or shipped models; a
+            diffusion denoiser is sampled with all its steps. Default is the shipped INT8 NCNet
+            against its float32 export.
         training: time the NCNet x3 training step instead, against plain ways to write it.
         denoisers: time one float32 step of the x4 diffusion denoisers instead, against SR3's UNet;
             the default --shape is 64x64, and a repetition takes seconds.
@@ -49,6 +51,8 @@ def bench(  # noqa: PLR0913 - one parameter a flag
         threads: CPU threads; may be repeated. Default is 1.
         runtime: what runs the files; may be repeated. Default is the first that fits each file.
         repeats: counted repetitions of each contender.
+        steps: of the diffusion denoisers among the models, default is what they name; with
+            --denoisers, how many an image takes, default is 4.
         memory: try each file in a process of its own first, which also measures its memory.
         profile: also time each operator of the .tflite files.
         data: folder with the suite's images, where they are not where `edgesr data` puts them.
@@ -69,12 +73,15 @@ def bench(  # noqa: PLR0913 - one parameter a flag
     if min(counts) < 1:
         raise UsageError(f"--threads {min(counts)}: want 1 or more")
     _refuse_mixed(training=training, denoisers=denoisers, files=bool(models or suite))
+    if steps is not None and not denoisers and not _any_sampled(models):
+        raise UsageError("--steps is for diffusion denoisers, and none was named; drop it")
     if suite is None and (data, lr, limit) != (None, None, None):
         raise UsageError("--data, --lr and --limit are for --suite; name one")
     if training:
         document = _training(counts[0], repeats)
     elif denoisers:
-        document = _denoisers(None if shape is None else parse_shape(shape), counts[0], repeats)
+        size = None if shape is None else parse_shape(shape)
+        document = _denoisers(size, counts[0], repeats, steps)
     else:
         from edgesr.bench.inference import Request
 
@@ -84,6 +91,7 @@ def bench(  # noqa: PLR0913 - one parameter a flag
             threads=tuple(counts),
             runtimes=tuple(runtime or ()),
             repeats=repeats,
+            steps=steps,
             memory=memory,
             profile=profile,
         )
@@ -125,10 +133,13 @@ def _training(threads: int, repeats: int) -> dict[str, Any]:
     return bench_document(session, what="training step", shape=None, threads=[threads])
 
 
-def _denoisers(shape: tuple[int, int] | None, threads: int, repeats: int) -> dict[str, Any]:
+def _denoisers(
+    shape: tuple[int, int] | None, threads: int, repeats: int, steps: int | None
+) -> dict[str, Any]:
     import torch
 
-    from edgesr.bench.denoisers import DEFAULT_SHAPE, denoiser_contenders
+    from edgesr.bench.cost_denoiser import DEFAULT_STEPS
+    from edgesr.bench.denoisers import DEFAULT_SHAPE, denoiser_contenders, denoiser_costs
     from edgesr.bench.results import bench_document
     from edgesr.bench.timing import run_session
 
@@ -136,7 +147,11 @@ def _denoisers(shape: tuple[int, int] | None, threads: int, repeats: int) -> dic
     height, width = shape or DEFAULT_SHAPE
     session = run_session(denoiser_contenders((height, width)), repeats=repeats)
     size = f"{height}x{width}"
-    return bench_document(session, what="denoising step", shape=size, threads=[threads])
+    document = bench_document(session, what="denoising step", shape=size, threads=[threads])
+    costs = denoiser_costs((height, width), steps=steps or DEFAULT_STEPS)
+    for entry in document["timings"]:
+        entry["cost"] = costs[entry["name"]]
+    return document
 
 
 def _inference(request: "Request") -> dict[str, Any]:
@@ -171,12 +186,22 @@ def _compare(before: Path, after: Path, *, output: Path | None, json: bool) -> N
         show_comparison(comparison, before, after)
 
 
+def _any_sampled(models: tuple[Path, ...]) -> bool:
+    from edgesr.errors import CheckpointError
+    from edgesr.upscalers.load import is_sampled
+
+    try:
+        return any(map(is_sampled, models))
+    except CheckpointError:  # measuring says what is wrong with the file
+        return True
+
+
 def _named(models: tuple[Path, ...]) -> "dict[str, Path | bytes]":
     """Return the files of shipped networks for their names, and of the others themselves."""
     from edgesr.zoo import ZOO
 
     names = {str(path): path for path in models}
-    return {name: ZOO[name].tflite if name in ZOO else path for name, path in names.items()}
+    return {name: ZOO[name].runs if name in ZOO else path for name, path in names.items()}
 
 
 def _shipped() -> "dict[str, Path | bytes]":

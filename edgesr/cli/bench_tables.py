@@ -26,7 +26,8 @@ def show(document: Mapping[str, Any], *, samples: int | None) -> None:
     timings = list(timings_of(document, "result").values())
     entries = {entry["name"]: entry for entry in document["timings"]}
     if timings:
-        out.print(_table(timings, entries, samples))
+        is_step = document["what"] == "denoising step"
+        out.print(_table(timings, entries, samples, is_step=is_step))
         out.print(winner_line(timings), markup=False, soft_wrap=True)
     for name, entry in entries.items():
         if entry["operators"]:
@@ -95,12 +96,18 @@ def winner_line(timings: list[Timing]) -> str:
     return f"no winner: no difference between {names}; the spread is wider"
 
 
-def _table(timings: list[Timing], entries: Mapping[str, Any], samples: int | None) -> Table:
+def _table(
+    timings: list[Timing], entries: Mapping[str, Any], samples: int | None, *, is_step: bool
+) -> Table:
     table = Table()
-    table.add_column("contender", overflow="fold")
+    table.add_column("contender", overflow="fold", min_width=18)
     with_memory = any(entry["memory"] for entry in entries.values())
-    titles = ["median ms", "min", "p5-p90", "CPU ms", "samples/s" if samples else "images/s"]
+    titles = ["median ms", "min", "p5-p90", "CPU ms"]
+    sampled = {name: cost for name, entry in entries.items() if (cost := _steps_of(entry))}
+    titles += [] if sampled else ["samples/s" if samples else "images/s"]
     titles += ["memory MiB"] if with_memory else []
+    titles += ["steps", "ms all steps" if is_step else "ms a step"] if sampled else []
+    titles += ["GMAC a step, in all"] if sampled else []
     for title in (*titles, "time ratio (99 % conf.)"):
         table.add_column(title, justify="right")
     for timing in timings:
@@ -111,14 +118,32 @@ def _table(timings: list[Timing], entries: Mapping[str, Any], samples: int | Non
             f"{timing.min_ms:.2f}",
             f"{timing.p5_ms:.1f}-{timing.p90_ms:.1f}",
             f"{min(timing.cpu_ms):.2f}",
-            f"{1e3 * (samples or 1) / timing.median_ms:.1f}",
+            *([] if sampled else [f"{1e3 * (samples or 1) / timing.median_ms:.1f}"]),
         ]
         if with_memory:
             cells.append(_memory(entries[timing.name]["memory"]))
+        if sampled:
+            cells += _step_cells(timing, sampled.get(timing.name), is_step=is_step)
         verdict = "" if first else f" {judge(against)}"
         cells.append(f"{against.median:.2f} ({against.low:.2f}-{against.high:.2f}){verdict}")
         table.add_row(Text(timing.name), *cells)
     return table
+
+
+def _steps_of(entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the costs of what takes several steps; None of anything else."""
+    cost = entry.get("cost")
+    return cost if cost is not None and "num_steps" in cost else None
+
+
+def _step_cells(timing: Timing, cost: Mapping[str, Any] | None, *, is_step: bool) -> list[str]:
+    """Return steps, the time that was not measured but follows from them, and MACs."""
+    if cost is None:
+        return ["-"] * 3
+    steps = cost["num_steps"]
+    other = timing.median_ms * steps if is_step else timing.median_ms / steps
+    macs = ", ".join(f"{cost[key] / 1e9:.2f}" for key in ("macs", "total_macs"))
+    return [str(steps), f"{other:.2f}", macs]
 
 
 def _memory(memory: Mapping[str, float | None] | None) -> str:

@@ -51,7 +51,7 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
         scale: upscaling factor, where a source does not name its own.
         model: network, where a weights file does not name it.
         limit: only the first so many images.
-        steps: of the diffusion denoisers among the sources; default is all of their paths.
+        steps: of the diffusion denoisers among the sources; default is what their files say.
         seed: of their noise.
         sampler: of theirs: ddim, ancestral, dpm_solver_2m, sa_solver, mrs_ode or mrs_sde.
         colour_fix: of theirs: `mean_std` or `low_pass`; default is neither.
@@ -59,6 +59,7 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
         json: print one JSON document instead of a table.
     """
     from edgesr.cli.console import out, say
+    from edgesr.cli.sampling import say_student
     from edgesr.data.layouts import find_dataset
     from edgesr.evaluate import evaluate, to_json
     from edgesr.metrics import PROTOCOLS
@@ -69,6 +70,8 @@ def eval_(  # noqa: PLR0913 - one parameter a flag
     sampling = Sampling(steps=steps, seed=seed, sampler=sampler, colour_fix=colour_fix)
     named = list(sources) or _newest()
     sampled = _sampled(named, sampling)
+    for source in sampled:
+        say_student(source, steps)
     upscalers = [
         load_upscaler(
             source,

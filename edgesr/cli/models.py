@@ -48,7 +48,10 @@ def models(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
             f"{file['path']} ({file['bytes'] / 1000:.0f} kB)" for file in entry["files"]
         )
         psnr = "\n".join(f"{name} {value}" for name, value in entry["psnr"].items()) or "-"
-        table.add_row(entry["name"], entry["network"], f"x{entry['scale']}", files, psnr)
+        network = entry["network"]
+        if entry["steps"] is not None:
+            network += f"\n{entry['steps']} step{'s' * (entry['steps'] != 1)}"
+        table.add_row(entry["name"], network, f"x{entry['scale']}", files, psnr)
     out.print(table)
 
 
@@ -98,9 +101,10 @@ def _shipped() -> list[dict[str, Any]]:
             "scale": entry.scale,
             "files": [
                 {"path": str(path), "bytes": path.stat().st_size}
-                for path in (entry.tflite, entry.weights)
+                for path in entry.files
                 if path.is_file()
             ],
+            "steps": entry.read_card().get("sampling", {}).get("steps"),
             "psnr": _psnr(entry.read_card()),
         }
         for entry in ZOO.values()
@@ -108,7 +112,13 @@ def _shipped() -> list[dict[str, Any]]:
 
 
 def _psnr(card: dict[str, Any]) -> dict[str, float]:
-    """Return ``dataset protocol`` -> PSNR in dB of the INT8 file, as its card states it."""
+    """Return ``dataset protocol`` -> PSNR in dB of what upscales by default, as its card states."""
+    if "rows" in card:
+        return {
+            f"{row['set']} {card['protocol']}": round(row["psnr_y"], 3)
+            for row in card["rows"]
+            if row["sha256"] == card["run_sha256"] and row["is_usual"]
+        }
     evaluations = card.get("evaluations", {})
     return {
         f"{dataset} {protocol}": round(score["psnr"], 3)

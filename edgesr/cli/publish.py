@@ -1,7 +1,7 @@
 """``edgesr publish``: from a run folder to files and a card that can be shipped."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -17,22 +17,76 @@ def publish(  # noqa: PLR0913 - one parameter a flag
     *,
     name: str,
     to: Path,
-    evaluate: Annotated[list[str], Parameter(negative="")],
+    evaluate: Annotated[list[str] | None, Parameter(negative="")] = None,
     calibration: Path | None = None,
     data: Path | None = None,
+    results: Path | None = None,
+    photographs: str | None = None,
+    hardware: str | None = None,
+    teacher: str | None = None,
     notes: str = "",
 ) -> None:
     """Export a run to INT8, measure float and INT8 on benchmark sets, write weights and a card.
 
+    A diffusion denoiser ships as float weights; its card takes what `edgesr diffusion` measured.
+
     Args:
-        run: run folder.
+        run: run folder; of a denoiser also a weights file in it, such as last.safetensors.
         name: of the published network, such as ncnet_x3.
         to: folder for NAME_int8.tflite, NAME.safetensors, NAME.json and NAME.md.
-        evaluate: SET=FOLDER or SET=FOLDER,LR_FOLDER, may be repeated.
+        evaluate: SET=FOLDER or SET=FOLDER,LR_FOLDER, may be repeated. Not of a denoiser.
         calibration: folder of training images that set the ranges; default are those of the run.
-        data: folder of images to verify with; default are those that the run held out.
+            Not of a denoiser.
+        data: folder of images to verify with; default are those that the run held out. Not of a
+            denoiser.
+        results: of a denoiser: file of `edgesr diffusion` that has it.
+        photographs: of a denoiser: what it was trained on, with their licence.
+        hardware: of a denoiser: what it was trained on.
+        teacher: of a one-step student: its teacher, published in the same folder; that one's card
+            then names the student.
         notes: what a user should know about the training.
     """
+    from edgesr.models.checkpoint import is_denoiser
+
+    if is_denoiser(run):
+        _refuse(run, "is a denoiser", evaluate=evaluate, calibration=calibration, data=data)
+        if results is None or not photographs or not hardware:
+            raise UsageError(
+                f"{run}: is a denoiser; give --results, --photographs and --hardware for its card"
+            )
+        _publish_denoiser(
+            run=run,
+            name=name,
+            to=to,
+            results=results,
+            photographs=photographs,
+            hardware=hardware,
+            teacher=teacher,
+            notes=notes,
+        )
+        return
+    _refuse(
+        run,
+        "is no denoiser",
+        results=results,
+        photographs=photographs,
+        hardware=hardware,
+        teacher=teacher,
+    )
+    if not evaluate:
+        raise UsageError(f"{run}: nothing to measure on; give --evaluate SET=FOLDER")
+    _publish_network(run, name, to, evaluate, calibration, data, notes)
+
+
+def _publish_network(  # noqa: PLR0913, PLR0917 - the flags of the command
+    run: Path,
+    name: str,
+    to: Path,
+    evaluate: list[str],
+    calibration: Path | None,
+    data: Path | None,
+    notes: str,
+) -> None:
     import shutil
 
     from edgesr.bench.environment import environment
@@ -67,6 +121,28 @@ def publish(  # noqa: PLR0913 - one parameter a flag
     write_json(to / f"{name}.json", card)
     write_text(to / f"{name}.md", card_markdown(card))
     out.print(card_markdown(card), markup=False, soft_wrap=True)
+
+
+def _publish_denoiser(*, results: Path, to: Path, name: str, **said: Any) -> None:
+    from edgesr.bench.denoiser_card import denoiser_card_markdown
+    from edgesr.bench.denoiser_publish import Publication, publish_denoiser
+    from edgesr.bench.diffusion import SCHEMA
+    from edgesr.bench.results import read_document
+    from edgesr.cli.console import out, say
+    from edgesr.train.runlog import LOG_FILE
+    from edgesr.zoo import ZOO
+
+    document = read_document(results, {SCHEMA})
+    card = publish_denoiser(Publication(name=name, to=to, results=document, log=LOG_FILE, **said))
+    out.print(denoiser_card_markdown(card), markup=False, soft_wrap=True)
+    if name not in ZOO:
+        say(f"{name} is no name of edgesr upscale yet; add it to ZOO in edgesr/zoo/__init__.py")
+
+
+def _refuse(run: Path, kind: str, **flags: object) -> None:
+    given = [f"--{name}" for name, value in flags.items() if value is not None]
+    if given:
+        raise UsageError(f"{run}: {kind}; drop {' and '.join(given)}")
 
 
 def _parse(text: str) -> tuple[str, Path, Path | None]:

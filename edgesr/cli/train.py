@@ -29,7 +29,8 @@ def train(
         recipe: named settings that ship with edgesr: `quick`, `ncnet_x3`, `ncnet_x3_cpu`,
             `resshift_px_s_x4`;
             with --from RUN: `quick_qat`, `ncnet_x3_qat`, `abpn_x3_qat`,
-            `ncnet_x3_w4a8_qat`, `ncnet_x3_w4a4_qat`, `resshift_px_s_x4_sinsr`.
+            `ncnet_x3_w4a8_qat`, `ncnet_x3_w4a4_qat`, `resshift_px_s_x4_sinsr`,
+            `resshift_px_s_x4_rsd`.
         config: TOML file with the keys of the flags (`learning_rate = 1e-3`).
         resume: run folder to go on with, as if it had never stopped.
         dry_run: check settings and images, then stop.

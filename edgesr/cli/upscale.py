@@ -48,7 +48,8 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
         ext: format of made-up file names: png, webp, tif or jpg.
         overwrite: replace files that exist.
         keep_grey: write grey photographs as grey rather than RGB.
-        steps: of a diffusion denoiser; default is all of its path.
+        steps: of a diffusion denoiser; default is what its file says, or all of its path. One
+            step of a shipped one is taken by its one-step student.
         seed: of the noise of a diffusion denoiser; the same seed gives the same picture.
         sampler: of a diffusion denoiser: ddim, ancestral, dpm_solver_2m, sa_solver, mrs_ode or
             mrs_sde.
@@ -58,12 +59,14 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
         json: print one JSON document instead of a line for each file.
     """
     from edgesr.cli.console import out, say
+    from edgesr.cli.sampling import say_student
     from edgesr.upscalers import load_upscaler
     from edgesr.upscalers.load import Sampling
     from edgesr.upscalers.photos import Naming, check_job, plan_jobs, upscale_file
 
     sampling = Sampling(steps=steps, seed=seed, sampler=sampler, colour_fix=colour_fix)
     chosen = model or _default_model(scale)
+    say_student(chosen, steps)
     upscaler = load_upscaler(chosen, scale=scale, threads=threads, sampling=sampling)
     suffix = f"_x{upscaler.scale}" if suffix is None else suffix
     jobs = plan_jobs(inputs, Naming(output=output, suffix=suffix, ext=ext))

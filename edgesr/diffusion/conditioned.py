@@ -80,11 +80,17 @@ class ConditionedDenoiser:
         """What the network returns."""
         return self.network.prediction
 
+    def centre(self, lr: Tensor) -> Tensor | None:
+        """Return the centre of the path for ``lr`` ``(n, 3, h, w)``; None where it has none."""
+        return enlarge(lr, self.network.scale) if self.path.centred else None
+
     def __call__(self, x: Tensor, timestep: Tensor, condition: Tensor, /) -> Tensor:
-        """Predict; ``condition`` is the low-resolution image ``(n, 3, h, w)`` in [-1, 1]."""
-        centre = enlarge(condition, self.network.scale) if self.path.centred else None
-        shown = network_input(self.path, timestep, x, centre)
-        predicted: Tensor = self.network(shown, timestep, condition)
+        """Predict; ``condition`` is the low-resolution image ``(n, 3, h, w)`` in [-1, 1].
+
+        A ``timestep`` on the CPU costs no wait for the device.
+        """
+        shown = network_input(self.path, timestep, x, self.centre(condition))
+        predicted: Tensor = self.network(shown, timestep.to(x.device), condition)
         return predicted
 
     def sample(  # noqa: PLR0913 - one choice each
@@ -122,7 +128,7 @@ class ConditionedDenoiser:
             denoiser=self,
             path=chosen,
             condition=lr,
-            centre=enlarge(lr, scale) if chosen.centred else None,
+            centre=self.centre(lr),
             on_step=on_step,
         )
         return find_sampler(sampler)(task, start_of(task, like, plane), plane)

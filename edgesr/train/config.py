@@ -61,14 +61,23 @@ class TrainConfig:
         shift_power: of its steps: at 1 the noise grows by one factor a step, below 1 most of the
             growth is in the first.
         sampling_steps: of validation and, unless others are asked for, of the trained network; 0
-            takes all of the path.
+            takes all of the path. In distillation of the teacher, and 0 takes what its file says.
         dream: train on the noisy images that the network's own errors lead to.
-        distill: ``sinsr`` teaches the denoiser ``start_from`` to sample in one step.
-        distill_weight: weight of the distance to the image that the teacher reaches in all steps.
-        inverse_weight: weight of the distance to the start when that image is led back.
-        truth_weight: weight of the distance to the photograph, led back and enlarged again.
-        score_weight: weight of the difference that the teacher sees between its image and the
+        distill: how the denoiser ``start_from`` is taught to sample in one step: ``sinsr`` to reach
+            the images of its own steps, ``rsd`` to make images that look to it like photographs.
+        distill_weight: weight of the distance to the image that the teacher reaches in its steps;
+            in ``rsd`` of the teacher's loss on the student's images over that of a fake.
+        inverse_weight: of ``sinsr``: the distance to the start when that image is led back.
+        truth_weight: weight of the distance to the photograph; in ``sinsr`` after it was led back
+            and enlarged again.
+        score_weight: of ``sinsr``: the difference that the teacher sees between its image and the
             student's under a little noise; an approximation of TAD-SR.
+        fake_updates: of ``rsd``: steps of the fake before each one of the student.
+        student_states: of ``rsd``: how many states of the path the student learns to start from.
+        frequency_weight: of a denoiser: weight of the distance between the Fourier amplitudes of
+            its clean image and of the photograph.
+        samples: held-out crops that are shown at each validation, in pictures and in
+            ``samples.html``; 0 shows none.
         tensorboard: write TensorBoard event files as well (extra ``log``).
         runs: folder that holds the run folders.
         name: name of the run folder; none makes one from model, scale and time.
@@ -117,11 +126,15 @@ class TrainConfig:
     shift_power: float = 0.3
     sampling_steps: int = 0
     dream: bool = False
-    distill: Literal["none", "sinsr"] = "none"
+    distill: Literal["none", "sinsr", "rsd"] = "none"
     distill_weight: float = 1.0
     inverse_weight: float = 1.0
     truth_weight: float = 1.0
     score_weight: float = 0.0
+    fake_updates: int = 5
+    student_states: int = 1
+    frequency_weight: float = 0.0
+    samples: int = 4
     tensorboard: bool = False
     runs: Path = Path("runs")
     name: str | None = None
@@ -132,13 +145,14 @@ class TrainConfig:
         Raises:
             ConfigError: names the key, what came and what is wanted.
         """
-        for key in ("scale", "steps", "batch_size", "val_images", *_INTERVALS):
+        for key in _COUNTS:
             _at_least(key, getattr(self, key), 1)
         for key in (
             "warmup_steps",
             "final_loss_steps",
             "num_workers",
             "sampling_steps",
+            "samples",
             "seed",
             "grad_clip",
             *_SHARES,
@@ -163,8 +177,19 @@ _SHARES = (
     "inverse_weight",
     "truth_weight",
     "score_weight",
+    "frequency_weight",
 )
-_INTERVALS = ("val_every", "save_every", "log_every")
+_COUNTS = (
+    "scale",
+    "steps",
+    "batch_size",
+    "val_images",
+    "fake_updates",
+    "student_states",
+    "val_every",
+    "save_every",
+    "log_every",
+)
 
 
 def _at_least(key: str, value: float, least: int) -> None:

@@ -5,37 +5,38 @@ arXiv 2307.12348, eq. 8, with the loss unweighted.
 """
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from edgesr.data.cache import DecodedImages
-from edgesr.diffusion.conditioned import ConditionedDenoiser, enlarge, network_input
+from edgesr.diffusion.conditioned import ConditionedDenoiser
 from edgesr.diffusion.dream import dream
 from edgesr.diffusion.path import Path as DiffusionPath
-from edgesr.diffusion.path import diffuse, respace, spaced_timesteps
-from edgesr.diffusion.prediction import training_target
-from edgesr.diffusion.ranges import from_grey_levels, to_grey_levels
+from edgesr.diffusion.path import respace, spaced_timesteps
+from edgesr.diffusion.prediction import to_x0
+from edgesr.diffusion.ranges import from_grey_levels
 from edgesr.diffusion.schedules import find_schedule
 from edgesr.errors import ConfigError
-from edgesr.metrics import measure
-from edgesr.models.denoiser import Denoiser
 from edgesr.models.denoiser_files import Schedule, save_denoiser
 from edgesr.models.denoisers import DENOISERS, build_denoiser
-from edgesr.train.batches import to_float
+from edgesr.train.breakdown import StateBreakdown
 from edgesr.train.config import TrainConfig
-from edgesr.train.losses import loss_at
-from edgesr.train.objective import Forward, groups_by_bias
-from edgesr.train.validate import PSNR_KEY, VALIDATION_PROTOCOL
+from edgesr.train.denoising import (
+    HALF_RANGE,
+    TrainedNetwork,
+    example_of,
+    generator_of,
+    sampling,
+)
+from edgesr.train.losses import frequency_losses, image_losses_at
+from edgesr.train.objective import Forward, Kept, groups_by_bias
+from edgesr.train.validate import PSNR_KEY, validation_psnr
 
-HALF_RANGE = 127.5
-"""Grey levels in one unit of an image in [-1, 1]."""
-
-_VALIDATION_SEED = 0
 _STREAM = 1
 
 
@@ -105,11 +106,14 @@ class Diffusion:
     rank: int = 0
     is_exact: bool = False
     validates_start: bool = False
+    kept: Mapping[str, Kept] = field(default_factory=dict)
     path: DiffusionPath = field(init=False)
+    by_state: StateBreakdown = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the tables of the path."""
         object.__setattr__(self, "path", path_of(self.config))
+        object.__setattr__(self, "by_state", StateBreakdown(self.path.num_steps))
 
     def build(self) -> nn.Module:
         """Return a fresh denoiser."""
@@ -123,22 +127,32 @@ class Diffusion:
         """Move nothing."""
 
     def loss(self, forward: Forward, lr: Tensor, hr: Tensor, step: int) -> Tensor:
-        """Return the loss of the prediction, scaled to grey levels (squared for ``l2``)."""
+        """Return the loss of the prediction, scaled to grey levels (squared for ``l2``).
+
+        ``frequency_weight`` adds the distance of the clean image that it stands for.
+        """
+        config, path = self.config, self.path
         lr, x0 = from_grey_levels(lr), from_grey_levels(hr)
-        random = generator_of(self.config.seed, step, self.rank, _STREAM)
-        states = torch.randint(1, self.path.num_steps + 1, (len(x0),), generator=random)
+        random = generator_of(config.seed, step, self.rank, _STREAM)
+        states = torch.randint(1, path.num_steps + 1, (len(x0),), generator=random)
         noise = torch.randn(x0.shape, generator=random).to(x0.device)
-        asked = _Asked(forward=forward, path=self.path, config=self.config)
-        centre = enlarge(lr, self.config.scale) if self.path.centred else None
-        kind = asked.prediction
-        if self.config.dream:
-            example = dream(asked, self.path, states, x0, noise=noise, condition=lr, centre=centre)
-            x, target = example.x, example.target
+        kind = DENOISERS[config.model].prediction
+        trained = TrainedNetwork(forward=forward, scale=config.scale, prediction=kind)
+        network = ConditionedDenoiser(trained, path)
+        centre = network.centre(lr)
+        if config.dream:
+            shown = dream(network, path, states, x0, noise=noise, condition=lr, centre=centre)
         else:
-            x = diffuse(self.path, states, x0, noise=noise, centre=centre)
-            target = training_target(self.path, states, x0, noise=noise, kind=kind, centre=centre)
-        predicted = asked(x, states.to(x.device), lr)
-        return loss_at(self.config, step)(predicted.float() * HALF_RANGE, target * HALF_RANGE)
+            shown = example_of(path, states, x0, noise=noise, kind=kind, centre=centre)
+        predicted = network(shown.x, states, lr)
+        measure = image_losses_at(config, step)
+        losses = measure(predicted * HALF_RANGE, shown.target * HALF_RANGE)
+        if config.frequency_weight:
+            found = to_x0(path, states, shown.x, predicted, kind=kind, centre=centre)
+            lack = frequency_losses(found * HALF_RANGE, x0 * HALF_RANGE)
+            losses = losses + config.frequency_weight * lack
+        self.by_state.add(states, losses)
+        return losses.mean()
 
     def before_update(self, network: nn.Module, step: int) -> None:
         """Change nothing."""
@@ -146,13 +160,22 @@ class Diffusion:
     def after_update(self, network: nn.Module, averaged: nn.Module, step: int) -> None:
         """Change nothing."""
 
-    @torch.no_grad()
+    def report(self) -> dict[str, Any]:
+        """Return the mean loss of every state, or of bins of them."""
+        return {"loss_by_timestep": self.by_state.report()}
+
+    def pictures(self, averaged: nn.Module, lr: Tensor) -> dict[str, Tensor]:
+        """Return the sampled image."""
+        taken = sampled_path(self.config)
+        name = f"sampled, {taken.num_steps} steps"
+        return {name: sampling(averaged, self.path, taken)(lr)}
+
     def validate(
         self, averaged: nn.Module, held_out: DecodedImages, device: torch.device
     ) -> dict[str, float]:
         """Return the PSNR of deterministic sampling from one fixed noise."""
-        path = sampled_path(self.config)
-        return {PSNR_KEY: sampling_psnr(averaged, self.path, held_out, device, sampled=path)}
+        enlarge = sampling(averaged, self.path, sampled_path(self.config))
+        return {PSNR_KEY: validation_psnr(enlarge, held_out, device)}
 
     def check_progress(self, psnr: float, best: float, step: int) -> None:
         """Accept whatever comes."""
@@ -168,56 +191,3 @@ class Diffusion:
             prediction=DENOISERS[self.config.model].prediction,
             metadata=metadata,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Asked:
-    """The network in training as ``Denoiser`` of the samplers: its input scaled."""
-
-    forward: Forward
-    path: DiffusionPath
-    config: TrainConfig
-
-    @property
-    def prediction(self) -> Any:
-        return DENOISERS[self.config.model].prediction
-
-    def __call__(self, x: Tensor, timestep: Tensor, condition: Tensor, /) -> Tensor:
-        centre = enlarge(condition, self.config.scale) if self.path.centred else None
-        return self.forward(network_input(self.path, timestep, x, centre), timestep, condition)
-
-
-@torch.no_grad()
-def sampling_psnr(
-    network: nn.Module,
-    path: DiffusionPath,
-    held_out: DecodedImages,
-    device: torch.device,
-    *,
-    sampled: DiffusionPath | None = None,
-) -> float:
-    """Return the mean PSNR in dB of deterministic sampling from one fixed noise.
-
-    Args:
-        network: a ``Denoiser``.
-        path: that it was trained on.
-        held_out: pairs to judge by.
-        device: of ``network``.
-        sampled: respaced path; None takes all steps.
-    """
-    assert isinstance(network, Denoiser)  # noqa: S101 - an objective's build() made it
-    sampler = ConditionedDenoiser(network, path)
-    scores = []
-    for lr, hr in zip(held_out.lr, held_out.hr, strict=True):
-        batch = from_grey_levels(to_float(torch.from_numpy(np.array(lr))[None], device))
-        sr = to_grey_levels(sampler.sample(batch, seed=_VALIDATION_SEED, path=sampled))[0]
-        levels = sr.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        found = measure(levels, np.asarray(hr), scale=held_out.scale, protocol=VALIDATION_PROTOCOL)
-        scores.append(found.psnr)
-    return float(np.mean(scores))
-
-
-def generator_of(seed: int, step: int, rank: int, stream: int) -> torch.Generator:
-    """Return the generator of a step and process; each kind of training has its own stream."""
-    mixed = np.random.SeedSequence((seed, step, rank, stream)).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(mixed >> np.uint64(1)))

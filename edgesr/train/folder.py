@@ -20,6 +20,7 @@ _FREE_TO_CHANGE = frozenset(
         "num_workers",
         "runs",
         "name",
+        "samples",
         "save_every",
         "tensorboard",
         "val_every",

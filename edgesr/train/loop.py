@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from edgesr.train.config import TrainConfig
 from edgesr.train.ema import ema_decay_at, update_ema
 from edgesr.train.meter import Meter
 from edgesr.train.regression import Regression
+from edgesr.train.run_page import write_page
 from edgesr.train.runlog import RunLog
-from edgesr.train.schedules import cosine_rate, step_rate, warmup_factor
+from edgesr.train.samples import sample_grid
+from edgesr.train.schedules import learning_rate_at, set_rate
 from edgesr.train.shell import MakeObjective, Shell, start
 from edgesr.train.signals import stop_signals
 from edgesr.train.state import TrainingState, save_state
@@ -80,7 +83,7 @@ def train(  # noqa: PLR0913 - one call, one place
     shell = start(config, images, state, objective or (lambda _: Regression(config=config)))
     log = RunLog(folder, tensorboard=config.tensorboard) if shell.is_main else RunLog(None)
     record = _Recorder(
-        config=config, folder=folder, shell=shell, metadata=metadata, outputs=(log, listen)
+        config=config, folder=folder, shell=shell, metadata=metadata, log=log, listen=listen
     )
     try:
         with stop_signals() as stopped:
@@ -106,12 +109,21 @@ class _Recorder:
     folder: Path
     shell: Shell
     metadata: dict[str, str]
-    outputs: tuple[Listener, ...]
+    log: RunLog
+    listen: Listener
 
     def tell(self, event: dict[str, Any]) -> None:
         if self.shell.is_main:
-            for output in self.outputs:
-                output(event)
+            self.log(event)
+            self.listen(event)
+
+    def show(self, held_out: DecodedImages) -> None:
+        if self.config.samples and self.shell.is_main:
+            pictures = partial(self.shell.objective.pictures, self.shell.averaged)
+            device = self.shell.accelerator.device
+            grid = sample_grid(pictures, held_out, count=self.config.samples, device=device)
+            self.log.show(grid, step=self.shell.step)
+            write_page(self.folder, title=f"{self.config.model} x{self.config.scale}")
 
     def save_weights(self, name: str) -> None:
         if self.shell.is_main:
@@ -144,6 +156,7 @@ def _run(
         done = shell.step == config.steps
         if shell.step % config.log_every == 0 or done:
             event = meter.report(shell.step, shell.optimizer.param_groups[0]["lr"])
+            event.update(shell.objective.report())
             _check_finite(event["loss"], shell.step)
             record.tell(event)
         if shell.step % config.val_every == 0 or done:
@@ -172,6 +185,7 @@ def _validate(shell: Shell, held_out: DecodedImages, record: _Recorder) -> None:
     device = shell.accelerator.device
     figures = shell.objective.validate(shell.averaged, held_out, device)
     record.tell({"event": "validate", "step": shell.step, **figures})
+    record.show(held_out)
     psnr = figures[PSNR_KEY]
     shell.objective.check_progress(psnr, shell.best_psnr, shell.step)
     if psnr > shell.best_psnr:
@@ -192,9 +206,7 @@ def _batches(config: TrainConfig, shell: Shell) -> Iterator[tuple[Tensor, Tensor
 
 
 def _step(config: TrainConfig, shell: Shell, lr: Tensor, hr: Tensor) -> Tensor:
-    rate = learning_rate_at(config, shell.step)
-    for group in shell.optimizer.param_groups:
-        group["lr"] = rate * group["factor"]
+    set_rate(shell.optimizer, learning_rate_at(config, shell.step))
     device = shell.accelerator.device
     objective, network, averaged = shell.objective, shell.network, shell.averaged
 
@@ -213,20 +225,6 @@ def _step(config: TrainConfig, shell: Shell, lr: Tensor, hr: Tensor) -> Tensor:
     update_ema(averaged.parameters(), network.parameters(), decay)
     objective.after_update(network, averaged, shell.step)
     return loss.detach()
-
-
-def learning_rate_at(config: TrainConfig, step: int) -> float:
-    """Return the learning rate of ``step`` (from 0) as the configuration asks for."""
-    if config.schedule == "step":
-        rate = step_rate(step, milestones=config.milestones, rates=config.rates)
-    else:
-        rate = cosine_rate(
-            step,
-            steps=config.steps,
-            peak=config.learning_rate,
-            floor=config.min_learning_rate,
-        )
-    return rate * warmup_factor(step, config.warmup_steps)
 
 
 def _check_finite(loss: float, step: int) -> None:

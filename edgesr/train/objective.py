@@ -1,6 +1,6 @@
 """What a run trains, how it is judged and how it is saved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,16 @@ Forward = Callable[..., Tensor]
 """The network as a step calls it: distributed, compiled, in the precision of the run."""
 
 
+class Kept(Protocol):
+    """What a resumed run needs beside the network; networks and optimizers are of this kind."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return its state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
+        """Take a state."""
+
+
 class Objective(Protocol):
     """One kind of training."""
 
@@ -23,6 +33,10 @@ class Objective(Protocol):
     @property
     def validates_start(self) -> bool:
         """Whether the network before the first step is worth judging and saving."""
+
+    @property
+    def kept(self) -> Mapping[str, Kept]:
+        """What is trained beside the network, by name; it goes into the state of the run."""
 
     def build(self) -> nn.Module:
         """Return the network as it starts; every call returns one like the others."""
@@ -48,6 +62,20 @@ class Objective(Protocol):
 
     def after_update(self, network: nn.Module, averaged: nn.Module, step: int) -> None:
         """Change weights after the optimizer's step and the averaging."""
+
+    def report(self) -> dict[str, Any]:
+        """Return what the steps since the last report add to the log: names, figures by label."""
+
+    def pictures(self, averaged: nn.Module, lr: Tensor) -> dict[str, Tensor]:
+        """Return what the network makes of an image, by the name that a picture of it has.
+
+        Args:
+            averaged: the network that is validated.
+            lr: ``(1, 3, h, w)`` in [0, 255].
+
+        Returns:
+            Images ``(1, 3, h * scale, w * scale)`` in [0, 255].
+        """
 
     def validate(
         self, averaged: nn.Module, held_out: DecodedImages, device: torch.device

@@ -3,6 +3,7 @@
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs
+from torch import distributed, nn
 
 
 def on_processor_only() -> bool:
@@ -19,3 +20,13 @@ def accelerator() -> Accelerator:
     """Return device placement and gradient exchange for this process."""
     constant_buffers = DistributedDataParallelKwargs(broadcast_buffers=False)
     return Accelerator(cpu=on_processor_only(), kwargs_handlers=[constant_buffers])
+
+
+def average_gradients(network: nn.Module) -> None:
+    """Replace the gradients of a network that nothing wraps by their mean over all processes."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return
+    for weight in network.parameters():
+        if weight.grad is not None:
+            distributed.all_reduce(weight.grad)
+            weight.grad /= distributed.get_world_size()

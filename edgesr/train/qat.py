@@ -1,6 +1,7 @@
 """Quantization-aware training: where it starts, what it adds to a step, when it has diverged."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from edgesr.quant.scheme import INT8, SCHEMES, QuantizedGraph
 from edgesr.train.batches import to_float
 from edgesr.train.config import TrainConfig
 from edgesr.train.losses import loss_at
-from edgesr.train.objective import Forward
+from edgesr.train.objective import Forward, Kept
 from edgesr.train.validate import PSNR_KEY, validation_psnr
 
 MAX_FALL = 1.0
@@ -54,6 +55,7 @@ class QuantizationAware:
     start: QatStart
     is_exact: bool = True
     validates_start: bool = True
+    kept: Mapping[str, Kept] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
         """Return the quantized network as it starts."""
@@ -87,6 +89,14 @@ class QuantizationAware:
         """Update derived scales, freeze all of them in the end."""
         settle_scales(self.config, _quantized(network), _quantized(averaged), step)
 
+    def report(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def pictures(self, averaged: nn.Module, lr: Tensor) -> dict[str, Tensor]:
+        """Return the enlarged image."""
+        return {"integers": averaged(lr)}
+
     def validate(
         self, averaged: nn.Module, held_out: DecodedImages, device: torch.device
     ) -> dict[str, float]:
@@ -116,7 +126,7 @@ def check_qat(config: TrainConfig) -> None:
         if config.start_from is not None and config.distill == "none":
             raise ConfigError(
                 f"start_from = {config.start_from}: is for qat = true; add --qat, or for a "
-                "denoiser --distill sinsr"
+                "denoiser --distill sinsr or rsd"
             )
         if SCHEMES[config.scheme] != INT8:
             raise ConfigError(f"scheme = {config.scheme}: is for qat = true; add --qat")

@@ -1,6 +1,7 @@
 """Train a network that enlarges in one pass."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from edgesr.models import build_model
 from edgesr.models.checkpoint import save_weights
 from edgesr.train.config import TrainConfig
 from edgesr.train.losses import loss_at
-from edgesr.train.objective import Forward, groups_by_bias
+from edgesr.train.objective import Forward, Kept, groups_by_bias
 from edgesr.train.validate import PSNR_KEY, validation_psnr
 
 
@@ -23,6 +24,7 @@ class Regression:
     config: TrainConfig
     is_exact: bool = False
     validates_start: bool = False
+    kept: Mapping[str, Kept] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
         """Return a fresh network."""
@@ -46,6 +48,14 @@ class Regression:
 
     def after_update(self, network: nn.Module, averaged: nn.Module, step: int) -> None:
         """Change nothing."""
+
+    def report(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def pictures(self, averaged: nn.Module, lr: Tensor) -> dict[str, Tensor]:
+        """Return the enlarged image."""
+        return {"network": averaged(lr)}
 
     def validate(
         self, averaged: nn.Module, held_out: DecodedImages, device: torch.device

@@ -9,7 +9,7 @@ from edgesr.models import build_model
 from edgesr.models.denoisers import DENOISERS
 from edgesr.train.config import TrainConfig
 from edgesr.train.diffusion import Diffusion, check_diffusion
-from edgesr.train.distill import OneStep, Teacher, check_distill, load_teacher
+from edgesr.train.distill import OneStep, check_distill
 from edgesr.train.folder import check_resumable, new_folder
 from edgesr.train.loop import Listener, TrainResult, train
 from edgesr.train.processes import processes
@@ -18,6 +18,7 @@ from edgesr.train.regression import Regression
 from edgesr.train.shell import MakeObjective
 from edgesr.train.sources import TrainingImages, data_digest, training_images, write_manifest
 from edgesr.train.state import load_state
+from edgesr.train.teacher import Teacher, load_teacher
 
 __all__ = ["Run", "go", "open_run"]
 

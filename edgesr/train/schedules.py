@@ -3,6 +3,30 @@
 import math
 from collections.abc import Sequence
 
+import torch
+
+from edgesr.train.config import TrainConfig
+
+
+def learning_rate_at(config: TrainConfig, step: int) -> float:
+    """Return the learning rate of ``step`` (from 0) as the configuration asks for."""
+    if config.schedule == "step":
+        rate = step_rate(step, milestones=config.milestones, rates=config.rates)
+    else:
+        rate = cosine_rate(
+            step,
+            steps=config.steps,
+            peak=config.learning_rate,
+            floor=config.min_learning_rate,
+        )
+    return rate * warmup_factor(step, config.warmup_steps)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group of ``optimizer`` its factor times ``rate``."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
+
 
 def step_rate(step: int, *, milestones: Sequence[int], rates: Sequence[float]) -> float:
     """Return ``rates[i]`` where ``i`` milestones lie at or before ``step`` (from 0)."""

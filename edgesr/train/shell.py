@@ -11,7 +11,7 @@ from torch import nn
 
 from edgesr.data.cache import DecodedImages
 from edgesr.data.patches import PatchSampler
-from edgesr.errors import ConfigError
+from edgesr.errors import CheckpointError, ConfigError
 from edgesr.train.config import TrainConfig
 from edgesr.train.objective import Forward, Objective
 from edgesr.train.precision import autocast_precision
@@ -66,6 +66,7 @@ class Shell:
             optimizer=self.optimizer.state_dict(),
             best_psnr=self.best_psnr,
             best_step=self.best_step,
+            kept={name: one.state_dict() for name, one in self.objective.kept.items()},
         )
 
 
@@ -84,6 +85,7 @@ def start(
         make_objective: what is trained.
 
     Raises:
+        CheckpointError: the state lacks what is trained beside the network.
         ConfigError: the batch cannot be shared out evenly among the processes.
     """
     accelerator = join()
@@ -125,6 +127,17 @@ def start(
         optimizer.load_state_dict(state.optimizer)
         shell.step, shell.best_psnr = state.step, state.best_psnr
         shell.best_step = state.best_step
+        _restore(objective, state)
     prepared, shell.optimizer = accelerator.prepare(network.train(), optimizer)
     shell.trained = torch.compile(prepared) if config.compile else prepared
     return shell
+
+
+def _restore(objective: Objective, state: TrainingState) -> None:
+    for name, one in objective.kept.items():
+        if name not in state.kept:
+            raise CheckpointError(
+                f"training state of step {state.step}: lacks {name}, which this run trains beside "
+                "its network; start a new run from the weights"
+            )
+        one.load_state_dict(state.kept[name])

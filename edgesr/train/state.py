@@ -1,7 +1,7 @@
 """What a run needs to go on as if it had never stopped."""
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class TrainingState:
         optimizer: state dict of the optimizer.
         best_psnr: best validation PSNR so far in dB; minus infinity before the first.
         best_step: the step that reached it.
+        kept: states of what is trained beside the network, by name.
     """
 
     step: int
@@ -35,6 +36,7 @@ class TrainingState:
     optimizer: dict[str, Any]
     best_psnr: float
     best_step: int
+    kept: dict[str, Any] = field(default_factory=dict)
 
 
 def save_state(folder: Path, state: TrainingState) -> None:

@@ -1,8 +1,10 @@
 """Validation on held-out images during training."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from edgesr.data.cache import DecodedImages
 from edgesr.metrics import measure
@@ -13,7 +15,9 @@ PSNR_KEY = f"psnr_{VALIDATION_PROTOCOL}"
 
 
 @torch.no_grad()
-def validation_psnr(network: nn.Module, held_out: DecodedImages, device: torch.device) -> float:
+def validation_psnr(
+    network: Callable[[Tensor], Tensor], held_out: DecodedImages, device: torch.device
+) -> float:
     """Return the mean PSNR in dB over ``held_out`` by protocol ``mai`` (RGB, uint8, no border)."""
     scores = []
     for lr, hr in zip(held_out.lr, held_out.hr, strict=True):

@@ -21,26 +21,49 @@ class ZooEntry:
         name: key in ``ZOO``.
         model: network, a name in ``MODELS``.
         scale: upscaling factor.
+        is_denoiser: whether it is a diffusion denoiser, which ships float weights alone.
+        folder: where its files lie.
     """
 
     name: str
     model: str
     scale: int
+    is_denoiser: bool = False
+    folder: Path = _FOLDER
 
     @property
     def tflite(self) -> Path:
-        """Full-integer file, uint8 in and out, any image size."""
-        return _FOLDER / f"{self.name}_int8.tflite"
+        """Full-integer file, uint8 in and out, any image size.
+
+        Raises:
+            CheckpointError: it is a denoiser, which has none.
+        """
+        if self.is_denoiser:
+            raise CheckpointError(
+                f"{self.name}: is a diffusion denoiser and ships no .tflite, only float weights; "
+                "use edgesr upscale, eval, cost or bench, or name another model"
+            )
+        return self.folder / f"{self.name}_int8.tflite"
 
     @property
     def weights(self) -> Path:
         """Float weights (safetensors)."""
-        return _FOLDER / f"{self.name}.safetensors"
+        return self.folder / f"{self.name}.safetensors"
+
+    @property
+    def runs(self) -> Path:
+        """The file that upscales by default: the INT8 one, or a denoiser's float weights."""
+        return self.weights if self.is_denoiser else self.tflite
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it consists of, without its card."""
+        return (self.weights,) if self.is_denoiser else (self.tflite, self.weights)
 
     @property
     def card(self) -> Path:
         """Results and provenance (JSON), written by ``edgesr`` itself."""
-        return _FOLDER / f"{self.name}.json"
+        return self.folder / f"{self.name}.json"
 
     def read_card(self) -> dict[str, Any]:
         """Return the content of ``card``.

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from edgesr.bench.denoisers import denoiser_contenders
+from edgesr.bench.denoisers import denoiser_contenders, denoiser_costs
 from edgesr.bench.timing import run_session
 from edgesr.cli import run
 from edgesr.errors import ConfigError
@@ -30,3 +30,16 @@ def test_an_unknown_denoiser_is_named() -> None:
 def test_the_flag_stands_alone(other: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "--denoisers", *other]) == 2
     assert capsys.readouterr().err.startswith("error: --denoisers times diffusion steps; drop")
+
+
+def test_costs_of_a_step_and_of_all_stand_beside_the_times() -> None:
+    names = ("resshift_px_s",)
+    found = denoiser_costs((8, 9), steps=3, names=names, scale=3)["resshift_px_s x3"]
+    enlargement = 25 * 3 * 9 * 8 * 9  # 5x5 taps, three channels, nine phases
+    assert found["total_macs"] == 3 * found["macs"] + enlargement
+    assert list(denoiser_contenders((8, 9), names=names, scale=3)) == ["resshift_px_s x3"]
+
+
+def test_steps_without_a_denoiser_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "--steps", "3"]) == 2
+    assert "--steps is for diffusion denoisers" in capsys.readouterr().err

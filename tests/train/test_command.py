@@ -61,6 +61,8 @@ def test_a_run_folder_holds_all_that_is_promised(
         "data.json",
         "last.safetensors",
         "log.jsonl",
+        "samples",
+        "samples.html",
         "training_state.pt",
     }
     assert shown.out.startswith("done at step 4: best PSNR ")

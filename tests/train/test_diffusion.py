@@ -1,5 +1,6 @@
 """Denoisers train on the trainer that plain networks train on."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -10,16 +11,19 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from edgesr.data.cache import DecodedImages
 from edgesr.errors import ConfigError, DiffusionError
 from edgesr.imresize import downscale
 from edgesr.models.checkpoint import read_weights
+from edgesr.models.denoiser import Denoiser
 from edgesr.models.denoiser_files import load_denoiser
 from edgesr.train.config import TrainConfig
-from edgesr.train.diffusion import Diffusion, check_diffusion, path_of
+from edgesr.train.diffusion import Diffusion, check_diffusion, path_of, sampled_path
 from edgesr.train.loop import TrainResult, train
 from edgesr.train.state import load_state
+from edgesr.upscalers import load_upscaler
 
 SETTINGS: dict[str, Any] = {
     "model": "resshift_px_s",
@@ -103,8 +107,81 @@ def test_the_file_says_which_path_it_was_trained_on(tmp_path: Path, images: Deco
     go(tmp_path / "run", images, steps=3, kappa=0.75, diffusion_steps=5)
     loaded = load_denoiser(tmp_path / "run")
     assert loaded.schedule.name == "resshift"
-    assert loaded.schedule.parameters == {"num_steps": 5, "kappa": 0.75, "min_noise": 0.2}
+    assert loaded.schedule.parameters == {
+        "num_steps": 5,
+        "kappa": 0.75,
+        "min_noise": 0.2,
+        "power": 0.3,
+    }
+    assert loaded.schedule.sampling_steps is None
     assert loaded.prediction == "residual"
+
+
+def test_a_run_is_judged_and_used_in_the_steps_that_it_samples_in(
+    tmp_path: Path, images: DecodedImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    forward = Denoiser.forward
+
+    def counted(self: Denoiser, x: Tensor, timestep: Tensor, *others: Tensor) -> Tensor:
+        if not self.training:
+            asked.append(int(timestep[0]))
+        return forward(self, x, timestep, *others)
+
+    monkeypatch.setattr(Denoiser, "forward", counted)
+    changes: dict[str, Any] = {"diffusion_steps": 15, "sampling_steps": 4, "steps": 3}
+    go(tmp_path / "run", images, samples=0, **changes)
+    assert asked == [15, 11, 8, 4] * len(images.hr)
+    asked.clear()
+    assert load_denoiser(tmp_path / "run").schedule.sampling_steps == 4
+    load_upscaler(tmp_path / "run")(images.lr[0])
+    assert asked == [15, 11, 8, 4]
+
+
+def test_the_first_step_of_a_path_is_as_large_as_its_power_says() -> None:
+    even, steep = (
+        path_of(TrainConfig(**SETTINGS, diffusion_steps=15, shift_power=power))
+        for power in (1.0, 0.3)
+    )
+    growth = even.noise[2:] / even.noise[1:-1]
+    assert growth == pytest.approx(np.full(14, growth[0]))
+    assert steep.noise[2] / steep.noise[1] > 1.5 * growth[0]
+
+
+def test_more_sampling_steps_than_states_are_refused() -> None:
+    with pytest.raises(DiffusionError, match="5 steps, want 1 to 4"):
+        sampled_path(TrainConfig(**SETTINGS, sampling_steps=5))
+    with pytest.raises(ConfigError, match="sampling_steps = -1: want at least 0"):
+        TrainConfig(**SETTINGS, sampling_steps=-1)
+
+
+def test_the_log_has_the_mean_loss_of_every_state(tmp_path: Path, images: DecodedImages) -> None:
+    events: list[dict[str, Any]] = []
+    changes: dict[str, Any] = {"steps": 10, "val_every": 10, "save_every": 10, "samples": 0}
+    go(tmp_path / "run", images, events.append, log_every=10, batch_size=4, **changes)
+    (event,) = (event for event in events if event["event"] == "train")
+    by_state = event["loss_by_timestep"]
+    assert list(by_state) == ["1", "2", "3", "4"]
+    assert min(by_state.values()) <= event["loss"] <= max(by_state.values())
+    lines = [json.loads(one) for one in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [one["loss_by_timestep"] for one in lines if one["event"] == "train"] == [by_state]
+
+
+def test_frequency_weight_adds_the_lack_of_amplitudes(images: DecodedImages) -> None:
+    lr, hr = (
+        torch.from_numpy(np.stack(some)).permute(0, 3, 1, 2).float()
+        for some in (images.lr, images.hr)
+    )
+    torch.manual_seed(3)
+
+    def loss(weight: float) -> float:
+        objective = Diffusion(config=TrainConfig(**SETTINGS, frequency_weight=weight))
+        return objective.loss(network, lr, hr, 0).item()
+
+    network = Diffusion(config=TrainConfig(**SETTINGS)).build()
+    none, one, two = (loss(weight) for weight in (0.0, 1.0, 2.0))
+    assert one > none
+    assert two - none == pytest.approx(2 * (one - none), rel=1e-4)
 
 
 def test_parameters_that_a_path_does_not_take_are_left_out() -> None:

@@ -24,18 +24,20 @@ from edgesr.models.denoiser_files import Schedule, load_denoiser, save_denoiser
 from edgesr.models.denoisers import build_denoiser
 from edgesr.models.registry import build_model
 from edgesr.train.config import TrainConfig
-from edgesr.train.diffusion import check_diffusion, generator_of
-from edgesr.train.distill import OneStep, check_distill, load_teacher
+from edgesr.train.denoising import generator_of
+from edgesr.train.diffusion import check_diffusion
+from edgesr.train.distill import OneStep, check_distill
 from edgesr.train.loop import TrainResult, train
 from edgesr.train.qat import check_qat
 from edgesr.train.run import go as go_run
 from edgesr.train.run import open_run
 from edgesr.train.state import load_state
+from edgesr.train.teacher import load_teacher
 from edgesr.upscalers import load_upscaler
 from edgesr.upscalers.load import Sampling
 
 NAME, SCALE, KAPPA = "resshift_px_s", 2, 0.5
-PARAMETERS = {"num_steps": 4, "kappa": KAPPA, "min_noise": 0.2}
+PARAMETERS = {"num_steps": 4, "kappa": KAPPA, "min_noise": 0.2, "power": 0.3}
 SETTINGS: dict[str, Any] = {
     "model": NAME,
     "scale": SCALE,
@@ -58,6 +60,7 @@ def write_teacher(
     prediction: Prediction = "residual",
     schedule: str = "resshift",
     sampling_steps: int | None = None,
+    distilled_by: str | None = None,
     **parameters: float,
 ) -> Path:
     """Write a run folder whose denoiser has random weights in every layer."""
@@ -79,6 +82,7 @@ def write_teacher(
         scale=SCALE,
         schedule=known,
         prediction=prediction,
+        metadata={"distilled_by": distilled_by} if distilled_by else None,
     )
     return folder
 
@@ -125,11 +129,12 @@ def go(
 class Slow:
     """The losses one image at a time, from the formulas of the paper and its ``eta``."""
 
-    def __init__(self, prediction: Prediction) -> None:
+    def __init__(self, prediction: Prediction, taken: tuple[int, ...] = (4, 3, 2, 1)) -> None:
+        last = taken[0]
         first = min(0.2 / KAPPA, 0.2)
-        roots = [first * (0.99 / first) ** ((i / 3) ** 0.3) for i in range(4)]
+        roots = [first * (0.99 / first) ** ((i / (last - 1)) ** 0.3) for i in range(last)]
         self.eta = [0.0, *(root**2 for root in roots)]
-        self.prediction = prediction
+        self.prediction, self.taken = prediction, taken
 
     def ask(self, network: Denoiser, x: Tensor, t: int, lr: Tensor) -> Tensor:
         y, kept, noise = enlarge(lr, SCALE), 1 - self.eta[t], KAPPA**2 * self.eta[t]
@@ -139,8 +144,8 @@ class Slow:
 
     def taught(self, network: Denoiser, x: Tensor, lr: Tensor) -> Tensor:
         y = enlarge(lr, SCALE)
-        for t in (4, 3, 2, 1):
-            now, then = self.eta[t], self.eta[t - 1]
+        for t, u in zip(self.taken, (*self.taken[1:], 0), strict=True):
+            now, then = self.eta[t], self.eta[u]
             x0 = self.ask(network, x, t, lr).clamp(-1, 1)
             m = math.sqrt(then / now)
             j = then - math.sqrt(then * now)
@@ -165,13 +170,22 @@ class Slow:
             taught = self.taught(teacher, x, lr)
             back = self.ask(student, x0, 0, lr)
             wanted = self.seen(teacher, taught, lr, little)
-        made = self.ask(student, x, 4, lr)
+        last = self.taken[0]
+        made = self.ask(student, x, last, lr)
         return (
             (made - taught).square().mean(),
             (self.ask(student, taught, 0, lr) - x).square().mean(),
-            (self.ask(student, back, 4, lr) - x0).square().mean(),
+            (self.ask(student, back, last, lr) - x0).square().mean(),
             (self.seen(teacher, made, lr, little) - wanted).square().mean(),
         )
+
+
+LEVELS = torch.randint(0, 256, (2, 3, 16, 16), generator=torch.Generator().manual_seed(1))
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    hr = LEVELS.float()
+    return torch.nn.functional.avg_pool2d(hr, SCALE), hr
 
 
 def student_of(objective: OneStep) -> Denoiser:
@@ -196,9 +210,7 @@ def test_losses_and_gradients_are_those_of_the_paper(
     names = ("distill_weight", "inverse_weight", "truth_weight", "score_weight")
     teacher = write_teacher(tmp_path / "run", prediction=prediction)
     objective = objective_of(config_of(teacher, **dict(zip(names, weights, strict=True))))
-    levels = torch.randint(0, 256, (2, 3, 16, 16), generator=torch.Generator().manual_seed(1))
-    hr = levels.float()
-    lr = torch.nn.functional.avg_pool2d(hr, SCALE)
+    lr, hr = batch()
     fast, slow = student_of(objective), student_of(objective)
     loss = objective.loss(fast, lr, hr, 7)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -211,7 +223,7 @@ def test_losses_and_gradients_are_those_of_the_paper(
     for i in range(2):
         small, x0 = (one[i : i + 1] / 127.5 - 1 for one in (lr, hr))
         x = enlarge(small, SCALE) + KAPPA * math.sqrt(oracle.eta[4]) * noise[i : i + 1]
-        teaching = objective.teacher.loaded.module
+        teaching = objective.teacher.module
         found = oracle.losses(slow, teaching, x, small, x0, little[i : i + 1])
         total = total + sum(w * part for w, part in zip(weights, found, strict=True)) / 2
     expected = total * 127.5**2
@@ -221,12 +233,58 @@ def test_losses_and_gradients_are_those_of_the_paper(
         assert a.grad is not None
         assert b.grad is not None
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-2, atol=1e-4 * float(b.grad.abs().max()))
-    assert all(one.grad is None for one in objective.teacher.loaded.module.parameters())
+    assert all(one.grad is None for one in objective.teacher.module.parameters())
+
+
+def test_the_taught_image_is_that_of_the_steps_the_teacher_samples_in(tmp_path: Path) -> None:
+    run = write_teacher(tmp_path / "run", num_steps=15, sampling_steps=4)
+    changes = {"diffusion_steps": 15, "inverse_weight": 0.0, "truth_weight": 0.0}
+    objective = objective_of(config_of(run, **changes))
+    lr, hr = batch()
+    student = student_of(objective)
+    loss = objective.loss(student, lr, hr, 7)
+
+    noise = torch.randn(hr.shape, generator=generator_of(0, 7, 0, 2))
+    oracle, total = Slow("residual", (15, 11, 8, 4)), torch.zeros(())
+    for i in range(2):
+        small = lr[i : i + 1] / 127.5 - 1
+        x = enlarge(small, SCALE) + KAPPA * math.sqrt(oracle.eta[15]) * noise[i : i + 1]
+        taught = oracle.taught(objective.teacher.module, x, small)
+        total = total + (oracle.ask(student, x, 15, small) - taught).square().mean() / 2
+    torch.testing.assert_close(loss, total * 127.5**2, rtol=1e-4, atol=0)
+
+
+def test_steps_that_are_not_the_teachers_are_refused(tmp_path: Path) -> None:
+    run = write_teacher(tmp_path / "run", num_steps=15, sampling_steps=4)
+    load_teacher(config_of(run, diffusion_steps=15, sampling_steps=4))
+    with pytest.raises(ConfigError, match="samples in 4 steps, but sampling_steps = 3"):
+        load_teacher(config_of(run, diffusion_steps=15, sampling_steps=3))
+
+
+def test_a_teacher_whose_file_leaves_defaults_out_is_on_the_same_path(tmp_path: Path) -> None:
+    run = write_teacher(tmp_path / "run")
+    state, metadata = read_weights(run / "best.safetensors")
+    short = {**metadata, "schedule_parameters": '{"num_steps": 4, "kappa": 0.5, "min_noise": 0.2}'}
+    save_weights(run / "best.safetensors", state, model=NAME, scale=SCALE, metadata=short)
+    assert load_teacher(config_of(run)) is not None
+
+
+def test_frequency_weight_adds_the_distance_to_the_photograph(tmp_path: Path) -> None:
+    run = write_teacher(tmp_path / "run")
+    lr, hr = batch()
+    without, with_it = (
+        objective_of(config_of(run, frequency_weight=weight)) for weight in (0.0, 2.0)
+    )
+    student = student_of(without)
+    difference = with_it.loss(student, lr, hr, 7) - without.loss(student, lr, hr, 7)
+    part = with_it.report()["loss_parts"]["frequency"]
+    assert part > 0
+    assert difference.item() == pytest.approx(2 * part, rel=1e-2)
 
 
 def test_a_student_starts_as_its_teacher(tmp_path: Path) -> None:
     objective = objective_of(config_of(write_teacher(tmp_path / "run", prediction="x0")))
-    student, teacher = objective.build(), objective.teacher.loaded.module
+    student, teacher = objective.build(), objective.teacher.module
     assert isinstance(student, Denoiser)
     assert student.prediction == "x0"
     assert student is not teacher
@@ -302,12 +360,14 @@ def test_a_student_is_asked_once_at_the_last_timestep(
     assert upscaler(images.lr[0]).shape == images.hr[0].shape
     assert asked == [[4]]
     loaded = load_denoiser(tmp_path / "student")
-    assert loaded.schedule == Schedule(name="resshift", parameters=PARAMETERS, sampling_steps=1)
+    assert loaded.schedule == Schedule(
+        name="resshift", parameters=PARAMETERS, sampling_steps=1, is_distilled=True
+    )
     assert loaded.metadata["distilled_by"] == "sinsr"
 
 
 def test_a_student_refuses_more_steps(tmp_path: Path) -> None:
-    student = write_teacher(tmp_path / "student", sampling_steps=1)
+    student = write_teacher(tmp_path / "student", sampling_steps=1, distilled_by="sinsr")
     load_upscaler(student, sampling=Sampling(steps=1))
     with pytest.raises(DiffusionError, match="4 steps, but the network is distilled and knows 1"):
         load_upscaler(student, sampling=Sampling(steps=4))
@@ -362,7 +422,7 @@ def test_a_start_without_its_kind_of_training_is_refused() -> None:
         ({"prediction": "v"}, "predicts v"),
         ({"kappa": 0.75}, "'kappa': 0.75.* was asked for; set diffusion_path"),
         ({"schedule": "rddm", "num_steps": 4}, "was trained on rddm"),
-        ({"sampling_steps": 1}, "is distilled already"),
+        ({"sampling_steps": 1, "distilled_by": "sinsr"}, "is distilled already"),
     ],
 )
 def test_a_teacher_that_does_not_fit_is_refused(

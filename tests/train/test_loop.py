@@ -15,7 +15,8 @@ from edgesr.errors import ConfigError, DataError
 from edgesr.imresize import downscale
 from edgesr.models.checkpoint import load_model
 from edgesr.train.config import TrainConfig
-from edgesr.train.loop import learning_rate_at, train
+from edgesr.train.loop import train
+from edgesr.train.schedules import learning_rate_at
 from edgesr.train.state import load_state
 
 SETTINGS: dict[str, Any] = {
@@ -91,6 +92,17 @@ def test_a_resumed_run_ends_with_the_same_bits(
     one, two = (load_state(tmp_path / part) for part in ("whole", "parts"))
     assert one.step == two.step == 8
     assert all(torch.equal(one.weights[key], two.weights[key]) for key in one.weights)
+
+
+def test_a_state_of_a_version_that_kept_nothing_is_gone_on_with(
+    tmp_path: Path, images: DecodedImages
+) -> None:
+    run(tmp_path / "r", images, steps=4)
+    path = tmp_path / "r" / "training_state.pt"
+    content = torch.load(path, weights_only=True)
+    del content["kept"]
+    torch.save(content, path)
+    assert run(tmp_path / "r", images, steps=8)[-1]["step"] == 8
 
 
 def test_worker_processes_change_nothing(tmp_path: Path, images: DecodedImages) -> None:

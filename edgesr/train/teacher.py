@@ -1,0 +1,129 @@
+"""The denoiser that a student is distilled from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgesr.diffusion.path import Path as DiffusionPath
+from edgesr.errors import ConfigError
+from edgesr.files import sha256_file
+from edgesr.models.checkpoint import read_weights
+from edgesr.models.denoiser import Denoiser, Prediction
+from edgesr.models.denoiser_files import LoadedDenoiser, load_denoiser
+from edgesr.models.denoisers import build_denoiser
+from edgesr.train.config import TrainConfig
+from edgesr.train.diffusion import path_of, schedule_of
+from edgesr.upscalers.diffusion import path_of as path_of_file
+from edgesr.upscalers.diffusion import sampling_path
+
+TEACHER_KEY = "teacher_sha256"
+"""In the metadata of a student: which teacher it had."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Teacher:
+    """What distillation starts from.
+
+    Attributes:
+        loaded: the trained denoiser, in evaluation mode, its weights held fixed.
+        sha256: of its file.
+        path: that it was trained on.
+        sampled: the path that it takes to sample.
+    """
+
+    loaded: LoadedDenoiser
+    sha256: str
+    path: DiffusionPath
+    sampled: DiffusionPath
+
+    @property
+    def module(self) -> Denoiser:
+        """The network."""
+        return self.loaded.module
+
+    @property
+    def prediction(self) -> Prediction:
+        """What it returns."""
+        return self.loaded.prediction
+
+    def copy(self) -> Denoiser:
+        """Return a network of its own with the teacher's weights, to be trained."""
+        made = build_denoiser(self.loaded.descriptor.name, self.loaded.scale)
+        made.load_state_dict(self.module.state_dict())
+        made.prediction = self.prediction
+        return made
+
+
+def load_teacher(config: TrainConfig, *, resume: Path | None = None) -> Teacher | None:
+    """Load the denoiser that ``config`` distils, and check that it can be a teacher.
+
+    Args:
+        config: settings, already checked by ``check_distill``.
+        resume: run folder that is gone on with; its teacher must be the same file.
+
+    Returns:
+        None for a run that distils nothing.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, no denoiser, of another model or scale.
+        ConfigError: it predicts what has no one-step form, is distilled already, was trained on
+            another path or samples in other steps than ``config`` says, or is another one than
+            the resumed run had.
+        DiffusionError: its path cannot be made.
+    """
+    if config.distill == "none" or config.start_from is None:
+        return None
+    loaded = load_denoiser(Path(config.start_from), model=config.model, scale=config.scale)
+    if loaded.schedule.is_distilled:
+        raise ConfigError(f"{loaded.path}: is distilled already; name its own teacher with --from")
+    if loaded.prediction not in ("x0", "residual"):
+        raise ConfigError(
+            f"{loaded.path}: predicts {loaded.prediction}, which does not tell the clean image "
+            "everywhere on the path; want a teacher that predicts x0 or residual"
+        )
+    loaded.module.requires_grad_(requires_grad=False)
+    teacher = Teacher(
+        loaded=loaded,
+        sha256=sha256_file(loaded.path),
+        path=path_of_file(loaded.schedule, loaded.path),
+        sampled=sampling_path(loaded, None),
+    )
+    _check_path(config, teacher)
+    if resume is not None:
+        _check_same(resume, teacher)
+    return teacher
+
+
+def _check_path(config: TrainConfig, teacher: Teacher) -> None:
+    asked, found = path_of(config), teacher.path
+    fits = asked.name == found.name and asked.num_steps == found.num_steps
+    where, schedule = teacher.loaded.path, teacher.loaded.schedule
+    if not (
+        fits
+        and np.array_equal(asked.signal, found.signal)
+        and np.array_equal(asked.noise, found.noise)
+    ):
+        wanted = schedule_of(config)
+        raise ConfigError(
+            f"{where}: was trained on {schedule.name} with {dict(schedule.parameters)}, but "
+            f"{wanted.name} with {dict(wanted.parameters)} was asked for; set diffusion_path, "
+            "diffusion_steps, kappa, min_noise and shift_power to the teacher's"
+        )
+    if config.sampling_steps not in (0, teacher.sampled.num_steps):
+        raise ConfigError(
+            f"{where}: samples in {teacher.sampled.num_steps} steps, but sampling_steps = "
+            f"{config.sampling_steps} was asked for; drop it or set it to the teacher's"
+        )
+
+
+def _check_same(folder: Path, teacher: Teacher) -> None:
+    path = folder / "last.safetensors"
+    if not path.is_file():
+        return
+    had = read_weights(path)[1].get(TEACHER_KEY)
+    if had != teacher.sha256:
+        raise ConfigError(
+            f"{path}: was distilled from a teacher with sha256 {had}, but {teacher.loaded.path} "
+            f"has {teacher.sha256}; put the teacher's file back, or start a new run"
+        )
