@@ -1,0 +1,1 @@
+"""Say before anybody owns the phone what a delegate will make of a .tflite file."""
