@@ -86,9 +86,18 @@ def _conv2d(call: Call) -> list[Op]:
         return [*ops, Conv2D(weight=_floats(weight.permute(0, 2, 3, 1)), **shared)]
     if groups == count and per_group == 1 and call.channels == count:
         return [*ops, DepthwiseConv2D(weight=_floats(weight.permute(1, 2, 3, 0)), **shared)]
-    raise call.refuse(
-        f"convolution with {groups} groups", f"use 1 group or {call.channels} (depthwise)"
-    )
+    # CONV_2D has groups in few kernel families: the same layer with zeros between the groups
+    return [*ops, Conv2D(weight=_dense(_floats(weight.permute(0, 2, 3, 1)), groups), **shared)]
+
+
+def _dense(weight: Floats, groups: int) -> Floats:
+    """Return the weight ``(out, h, w, in)`` of one group that ``(out, h, w, in / groups)`` is."""
+    count, height, width, per_group = weight.shape
+    dense = np.zeros((groups, count // groups, height, width, groups, per_group), np.float32)
+    parts = weight.reshape(groups, count // groups, height, width, per_group)
+    for group in range(groups):
+        dense[group, :, :, :, group] = parts[group]
+    return dense.reshape(count, height, width, groups * per_group)
 
 
 def _conv_pads(call: Call, height: int, width: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from edgesr.models.blocks import RepeatAnchor, clip_levels
 from edgesr.models.plain import plain_body
+from edgesr.models.reparameterize import MakeConv, plain
 
 
 class ABPN(nn.Module):
@@ -16,12 +17,13 @@ class ABPN(nn.Module):
     Args:
         scale: upscaling factor.
         width: channels of the hidden layers; 28 is the published network.
+        conv: makes the 3x3 layers.
     """
 
-    def __init__(self, scale: int, *, width: int = 28) -> None:
+    def __init__(self, scale: int, *, width: int = 28, conv: MakeConv = plain) -> None:
         super().__init__()
         self.anchor = RepeatAnchor(3, scale)
-        self.body = plain_body(width, 3 * scale**2)
+        self.body = plain_body(width, 3 * scale**2, conv=conv)
         self.shuffle = nn.PixelShuffle(scale)
 
     def forward(self, lr: Tensor) -> Tensor:

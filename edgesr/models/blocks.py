@@ -4,6 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+IMAGE_CHANNELS = 3
+"""RGB."""
+
 LEVEL_MAX = 255.0
 """Largest grey level: networks read and write RGB in [0, 255]."""
 

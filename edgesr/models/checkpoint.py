@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,7 +21,10 @@ from torch import Tensor, nn
 from edgesr import __version__
 from edgesr.errors import CheckpointError
 from edgesr.files import atomic_path
-from edgesr.models.registry import MODELS, Descriptor, build_model
+from edgesr.models.builders import Form
+from edgesr.models.descriptor import Descriptor
+from edgesr.models.registry import MODELS, build_model
+from edgesr.models.reparameterize import collapse, is_training_form
 
 Value = TypeVar("Value", str, int)
 RUN_WEIGHTS = ("best.safetensors", "last.safetensors")
@@ -31,6 +34,13 @@ SCHEME_KEY = "scheme"
 
 SCHEDULE_KEY = "schedule"
 """In the metadata of a diffusion denoiser: the schedule that it was trained on."""
+
+FORM_KEY = "form"
+"""In the metadata of a float network: ``deploy``, which is meant where it is missing, or
+``training``, whose branches are folded when the file is loaded."""
+
+FOLD_KEY = "fold_max_abs_difference"
+"""In the metadata of what was loaded in its training form: what folding changed, in grey levels."""
 
 _PTH_KEYS = ("params_ema", "params", "state_dict")
 
@@ -75,8 +85,15 @@ def save_weights(
         save_file(tensors, temporary, header)
 
 
+def form_of(module: nn.Module) -> Form:
+    """Return the form of a network, for the metadata of its weights."""
+    return "training" if is_training_form(module) else "deploy"
+
+
 def load_model(path: Path, *, model: str | None = None, scale: int | None = None) -> LoadedModel:
     """Load a network from a weights file or from the best weights of a run folder.
+
+    A network that was saved in its training form is folded: what is returned is the deployed one.
 
     Args:
         path: ``.safetensors``, ``.pth`` or a run folder.
@@ -149,10 +166,19 @@ def model_of_state(
                 f"one pass, one of {known}; name another file, or read it with load_denoiser"
             )
         raise CheckpointError(f"{path}: is of model {name!r}, want one of {known}; update edgesr")
-    module = build_model(name, factor)
+    form = metadata.get(FORM_KEY, "deploy")
+    if form not in get_args(Form):
+        known = ", ".join(get_args(Form))
+        raise CheckpointError(f"{path}: is of form {form!r}, want one of {known}; update edgesr")
+    module = build_model(name, factor, cast("Form", form))
     load_state(path, module, state, f"{name} x{factor}")
+    module = module.float().eval()
+    if form == "training":
+        collapsed = collapse(module)
+        module = collapsed.module
+        metadata = {**metadata, FOLD_KEY: f"{collapsed.max_abs_difference:.3g}"}
     return LoadedModel(
-        module=module.float().eval(),
+        module=module,
         descriptor=MODELS[name],
         scale=factor,
         metadata=metadata,

@@ -1,13 +1,15 @@
 """EFDN: edge-enhanced feature distillation, the baseline of the NTIRE 2025 challenge.
 
 Source: Wang 2022, "Edge-enhanced Feature Distillation Network for Efficient Super-Resolution",
-arXiv 2204.08759. This is the deployed form: every edge-enhanced block is one 3x3 convolution.
+arXiv 2204.08759. With plain convolutions this is the deployed form; with
+``training_convs.edge_enhanced`` it is the one that is trained.
 """
 
 import torch
 from torch import Tensor, nn
 
 from edgesr.models.esa import SpatialAttention
+from edgesr.models.reparameterize import MakeConv, plain
 
 
 class EFDN(nn.Module):
@@ -16,12 +18,13 @@ class EFDN(nn.Module):
     Args:
         scale: upscaling factor.
         width: channels of the features.
+        conv: makes the 3x3 layers of the cells.
     """
 
-    def __init__(self, scale: int, *, width: int = 48) -> None:
+    def __init__(self, scale: int, *, width: int = 48, conv: MakeConv = plain) -> None:
         super().__init__()
         self.head = nn.Conv2d(3, width, 3, padding=1)
-        self.cells = nn.ModuleList(_Cell(width) for _ in range(4))
+        self.cells = nn.ModuleList(_Cell(width, conv) for _ in range(4))
         self.fuse = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for _ in range(3))
         self.up = nn.Sequential(
             nn.Conv2d(width, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale)
@@ -42,12 +45,10 @@ class EFDN(nn.Module):
 class _Cell(nn.Module):
     """A 1x1 and two 3x3 convolutions, distilled at four depths, and attention."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, conv: MakeConv) -> None:
         super().__init__()
-        self.steps = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, width, size, padding=size // 2), nn.PReLU(width))
-            for size in (1, 3, 3)
-        )
+        layers = (plain(width, width, 1), conv(width, width, 3), conv(width, width, 3))
+        self.steps = nn.ModuleList(nn.Sequential(layer, nn.PReLU(width)) for layer in layers)
         self.distil = nn.ModuleList(nn.Conv2d(width, width // 2, 1) for _ in range(4))
         self.fuse = nn.Conv2d(2 * width, width, 1)
         self.attention = SpatialAttention(width, width // 4)

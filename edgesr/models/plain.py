@@ -4,11 +4,14 @@ from itertools import pairwise
 
 from torch import nn
 
+from edgesr.models.blocks import IMAGE_CHANNELS
+from edgesr.models.reparameterize import MakeConv, plain
+from edgesr.models.training_convs import main_conv
+
 HIDDEN_LAYERS = 5
-IMAGE_CHANNELS = 3
 
 
-def plain_body(width: int, out_channels: int) -> nn.Sequential:
+def plain_body(width: int, out_channels: int, *, conv: MakeConv = plain) -> nn.Sequential:
     """Return five hidden 3x3 layers and two at the output width; ReLU behind all but the last.
 
     Weights start Xavier-normal with zero bias as in the published training code; the last layer
@@ -19,18 +22,18 @@ def plain_body(width: int, out_channels: int) -> nn.Sequential:
     widths = [IMAGE_CHANNELS, *[width] * HIDDEN_LAYERS, out_channels]
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [_conv(before, after), nn.ReLU()]
-    last = _conv(out_channels, out_channels)
-    nn.init.xavier_normal_(last.weight, gain=_LAST_GAIN)
+        layers += [_started(conv(before, after, 3)), nn.ReLU()]
+    last = _started(conv(out_channels, out_channels, 3))
+    nn.init.xavier_normal_(main_conv(last).weight, gain=_LAST_GAIN)
     return nn.Sequential(*layers, last)
 
 
 _LAST_GAIN = 0.02
 
 
-def _conv(before: int, after: int) -> nn.Conv2d:
-    conv = nn.Conv2d(before, after, kernel_size=3, padding=1)
+def _started(layer: nn.Module) -> nn.Module:
+    conv = main_conv(layer)
     nn.init.xavier_normal_(conv.weight)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
-    return conv
+    return layer

@@ -1,4 +1,4 @@
-"""Networks of the efficient super-resolution challenges, to compare costs and times with.
+"""Networks of challenges and papers, to compare costs and times with.
 
 They are structures without trained weights and no part of the INT8 zoo: several hold layers that
 it does not export. Their counts reproduce the published ones exactly.
@@ -94,6 +94,18 @@ def _bsrn(scale: int) -> "nn.Module":
     return BSRN(scale)
 
 
+def _esr_max(scale: int) -> "nn.Module":
+    from edgesr.models.edge_sr import EdgeSR
+
+    return EdgeSR(scale)
+
+
+def _esr_tr(scale: int) -> "nn.Module":
+    from edgesr.models.edge_sr import EdgeSR
+
+    return EdgeSR(scale, channels=16, size=7, choice="attend")
+
+
 def _fsrcnn(scale: int) -> "nn.Module":
     from edgesr.models.fsrcnn import FSRCNN
 
@@ -165,6 +177,22 @@ REFERENCE_NETS: Mapping[str, ReferenceNet] = MappingProxyType(
             scale=3,
             params=24_683,
             source="Dong et al. 2016, arXiv 1608.00367",
+        ),
+        "esr_max_k3c1": ReferenceNet(
+            name="esr_max_k3c1",
+            title="edge-SR, one 3x3 filter for every pixel, each colour by itself",
+            build=_esr_max,
+            scale=3,
+            params=81,
+            source="Navarrete Michelini et al. 2022, arXiv 2108.10335",
+        ),
+        "esr_tr_k7c16": ReferenceNet(
+            name="esr_tr_k7c16",
+            title="edge-SR, the best of 16 7x7 filters by query and key, each colour by itself",
+            build=_esr_tr,
+            scale=3,
+            params=21_168,
+            source="Navarrete Michelini et al. 2022, arXiv 2108.10335",
         ),
     }
 )

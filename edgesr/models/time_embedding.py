@@ -96,7 +96,10 @@ class FiLM(nn.Module):
 
     def factors(self, embedding: Tensor) -> tuple[Tensor | None, Tensor]:
         """Return scale (above 0; None without one) and shift, each ``(n, channels)``."""
-        made: Tensor = self.project(embedding)
+        return self.split(self.project(embedding))
+
+    def split(self, made: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Return scale and shift from what ``project`` made, ``(n, channels or twice that)``."""
         if not self.gain:
             return None, made
         raw, shift = made.chunk(2, dim=1)

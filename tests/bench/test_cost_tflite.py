@@ -17,7 +17,7 @@ from edgesr.export.inspect import read_content
 from edgesr.export.tflite import write_float32, write_int8
 from edgesr.graph.capture import capture
 from edgesr.graph.passes import lower
-from edgesr.models import MODELS, build_model
+from edgesr.models import build_model
 from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.ptq import quantize_graph
 
@@ -37,7 +37,7 @@ def export(
     return path
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=["ncnet", "abpn", "sesr_m3", "quicksrnet_s", "edge_s"])
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Complexity, Complexity]:
     network = build_model(request.param, 3)
     path = export(tmp_path / "model.tflite", network)
@@ -52,7 +52,7 @@ def test_a_file_costs_what_its_network_costs(pair: tuple[Complexity, Complexity]
     assert file.frozen_params == network.frozen_params
     assert file.activations == network.all_activations
     assert file.convs == network.all_convs
-    assert file.receptive_field == network.receptive_field == 15
+    assert file.receptive_field == network.receptive_field
     assert file.scale == network.scale == 3
     assert file.peak_memory_int8_mib == network.peak_memory_int8_mib
     assert file.peak_memory_mib == file.peak_memory_int8_mib

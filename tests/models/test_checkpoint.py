@@ -5,7 +5,15 @@ import torch
 
 from edgesr.errors import CheckpointError
 from edgesr.models import build_model
-from edgesr.models.checkpoint import load_model, newest_run, save_weights
+from edgesr.models.checkpoint import (
+    FOLD_KEY,
+    FORM_KEY,
+    form_of,
+    load_model,
+    newest_run,
+    save_weights,
+)
+from edgesr.models.reparameterize import is_training_form
 
 
 @pytest.fixture
@@ -95,3 +103,42 @@ def test_newest_run_is_the_one_written_last(tmp_path: Path) -> None:
     assert newest_run(tmp_path / "runs").name == "new"
     with pytest.raises(CheckpointError, match="no trained run there"):
         newest_run(tmp_path / "nothing")
+
+
+def test_a_training_form_is_folded_when_it_is_loaded(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build_model("sesr_m3", 2, "training").eval()
+    path = tmp_path / "w.safetensors"
+    facts = {FORM_KEY: form_of(network)}
+    save_weights(path, network.state_dict(), model="sesr_m3", scale=2, metadata=facts)
+    loaded = load_model(path)
+    assert loaded.metadata[FORM_KEY] == "training"
+    assert 0 < float(loaded.metadata[FOLD_KEY]) < 1e-9
+    assert not is_training_form(loaded.module)
+    assert not loaded.module.training
+    assert sum(p.numel() for p in loaded.module.parameters()) == loaded.descriptor.params[2]
+    lr = 255 * torch.rand(1, 3, 9, 8)
+    with torch.no_grad():
+        assert torch.allclose(loaded.module(lr), network(lr), atol=1e-3)
+
+
+def test_a_deployed_form_says_so_and_is_loaded_as_it_is(tmp_path: Path) -> None:
+    network = build_model("edge_s", 3)
+    path = tmp_path / "w.safetensors"
+    facts = {FORM_KEY: form_of(network)}
+    save_weights(path, network.state_dict(), model="edge_s", scale=3, metadata=facts)
+    loaded = load_model(path)
+    assert loaded.metadata[FORM_KEY] == "deploy"
+    assert FOLD_KEY not in loaded.metadata
+    assert torch.equal(loaded.module.get_parameter("body.0.weight"), network.body[0].weight)  # type: ignore[index,union-attr]
+
+
+def test_weights_of_another_form_than_their_file_says_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    state = build_model("edge_s", 3, "training").state_dict()
+    save_weights(path, state, model="edge_s", scale=3)
+    with pytest.raises(CheckpointError, match=r"does not fit edge_s x3: misses body\.0\.weight"):
+        load_model(path)
+    save_weights(path, state, model="edge_s", scale=3, metadata={FORM_KEY: "folded"})
+    with pytest.raises(CheckpointError, match="is of form 'folded', want one of deploy, training"):
+        load_model(path)
