@@ -6,9 +6,9 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.edgesr-ready
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt
-EXTRAS := train,demo,log,dev
+EXTRAS := train,demo,log,device,dev
 
-.PHONY: setup demo test check gate fmt bench quantization-table wheel clean
+.PHONY: setup demo test check gate fmt bench quantization-table diffusion-table diffusion-quant-table wheel clean
 
 setup: $(READY)
 
@@ -49,6 +49,16 @@ bench: setup
 quantization-table: setup
 	$(PYTHON) -m edgesr quantize --docs docs/quantization.md \
 	  $(addprefix --results ,$(sort $(wildcard benchmarks/results/quantization_*.json)))
+
+# docs/diffusion-quantization.md, likewise; measured by the same command with a denoiser
+diffusion-quant-table: setup
+	$(PYTHON) -m edgesr quantize --docs docs/diffusion-quantization.md \
+	  $(addprefix --results ,$(sort $(wildcard benchmarks/results/diffusion_quantization_*.json)))
+
+# the results in docs/diffusion.md; `edgesr diffusion --results` measures them
+diffusion-table: setup
+	$(PYTHON) -m edgesr diffusion --docs docs/diffusion.md \
+	  $(addprefix --results ,$(sort $(wildcard benchmarks/results/diffusion_x*.json)))
 
 wheel: setup
 	$(PYTHON) -m build

@@ -15,7 +15,8 @@ EdgesrError                     3
 ├── GraphError                  3   a network that cannot be captured, quantized or written
 ├── DiffusionError              3   a diffusion path, sampler or network that does not fit or fails
 ├── OutputError                 3   a path that cannot be written
-└── MissingDependencyError      4   an optional package, device or network is not there
+├── MissingDependencyError      4   an optional package, device or network is not there
+└── DeviceError                 4   a phone; its kinds, 10 to 23, are in edgesr/android/errors.py
 ```
 """
 

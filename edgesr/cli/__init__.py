@@ -1,7 +1,7 @@
 """The command line. Each command is a file here; a command is imported when it is called.
 
 Exit codes: 0 ok, 1 a check failed, 2 usage, 3 bad data or configuration, 4 a missing optional
-dependency or device, 130 interrupted.
+dependency or device, 10 to 23 a phone (docs/device.md), 130 interrupted.
 """
 
 import os
@@ -35,8 +35,10 @@ app.command(
     help="Train a network.",
 )
 app.command("edgesr.cli.eval:eval_", name="eval", help="Measure PSNR and SSIM.")
+app.command("edgesr.cli.diffusion:diffusion", help="Compare denoisers, steps and students.")
 app.command("edgesr.cli.export:export", help="Write a verified INT8 or float TFLite file.")
 app.command("edgesr.cli.quantize:quantize", help="Quantize without training, and compare ways.")
+app.command("edgesr.cli.lint:lint", help="Say what an NPU or delegate refuses in a TFLite file.")
 app.command("edgesr.cli.verify:verify", help="Prove that an INT8 file is what was simulated.")
 app.command(
     "edgesr.cli.calibrate:calibrate", help="Check ranges, stability and images of an int8 network."
@@ -50,6 +52,7 @@ app.command("edgesr.cli.cost:cost", help="Count parameters, MACs, activations an
 app.command("edgesr.cli.score:score", help="Score results under a challenge's rules.")
 app.command("edgesr.cli.check:check", help="Pass or fail a model against limits, for CI.")
 app.command("edgesr.cli.report:report", help="Join results into one HTML page.")
+app.command("edgesr.cli.device:device", help="Measure models on phones over adb.")
 app.command("edgesr.cli.demo:demo", help="Show the whole path on sample photographs.")
 
 
@@ -110,6 +113,8 @@ def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - one return a kind o
 
 _EXTRAS = {
     "accelerate": "train",
+    "fastjsonschema": "device",
+    "filelock": "device",
     "flatbuffers": "train",
     "safetensors": "train",
     "skimage": "demo",
