@@ -25,7 +25,7 @@ from edgesr.train.schedules import learning_rate_at, set_rate
 from edgesr.train.shell import MakeObjective, Shell, start
 from edgesr.train.signals import stop_signals
 from edgesr.train.state import TrainingState, save_state
-from edgesr.train.validate import PSNR_KEY
+from edgesr.train.validate import PSNR_KEY, check_progress
 
 Listener = Callable[[dict[str, Any]], None]
 _STEPS_BETWEEN_TALKS = 10
@@ -77,7 +77,7 @@ def train(  # noqa: PLR0913 - one call, one place
         listen: called with every log event.
 
     Raises:
-        DataError: the loss became NaN or infinite, or a quantized network lost its quality; the
+        DataError: the loss became NaN or infinite, or the validation PSNR fell far; the
             last good checkpoint stays.
     """
     shell = start(config, images, state, objective or (lambda _: Regression(config=config)))
@@ -187,7 +187,7 @@ def _validate(shell: Shell, held_out: DecodedImages, record: _Recorder) -> None:
     record.tell({"event": "validate", "step": shell.step, **figures})
     record.show(held_out)
     psnr = figures[PSNR_KEY]
-    shell.objective.check_progress(psnr, shell.best_psnr, shell.step)
+    check_progress(psnr, shell.best_psnr, shell.step, largest_fall=shell.objective.largest_fall)
     if psnr > shell.best_psnr:
         shell.best_psnr, shell.best_step = psnr, shell.step
         record.save_weights("best.safetensors")

@@ -38,6 +38,10 @@ class Objective(Protocol):
     def kept(self) -> Mapping[str, Kept]:
         """What is trained beside the network, by name; it goes into the state of the run."""
 
+    @property
+    def largest_fall(self) -> float:
+        """How far below its best, in dB, the validation PSNR may fall before the run is stopped."""
+
     def build(self) -> nn.Module:
         """Return the network as it starts; every call returns one like the others."""
 
@@ -81,13 +85,6 @@ class Objective(Protocol):
         self, averaged: nn.Module, held_out: DecodedImages, device: torch.device
     ) -> dict[str, float]:
         """Return figures on held-out images; ``psnr_mai`` among them decides which is best."""
-
-    def check_progress(self, psnr: float, best: float, step: int) -> None:
-        """Look at the validation PSNR in dB.
-
-        Raises:
-            DataError: the run has diverged.
-        """
 
     def save(self, path: Path, averaged: nn.Module, metadata: dict[str, str]) -> None:
         """Write the weights file of ``averaged``, atomically.

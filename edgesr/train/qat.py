@@ -25,8 +25,8 @@ from edgesr.train.losses import loss_at
 from edgesr.train.objective import Forward, Kept
 from edgesr.train.validate import PSNR_KEY, validation_psnr
 
-MAX_FALL = 1.0
-"""Fall of the validation PSNR below its best, in dB, that counts as divergence."""
+_LARGEST_FALL = 1.0
+"""In dB, of a run that starts with a trained network."""
 
 _FREE_SHARE = 0.8
 _PEAK = 255.0
@@ -55,6 +55,7 @@ class QuantizationAware:
     start: QatStart
     is_exact: bool = True
     validates_start: bool = True
+    largest_fall: float = _LARGEST_FALL
     kept: Mapping[str, Kept] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
@@ -105,10 +106,6 @@ class QuantizationAware:
             PSNR_KEY: validation_psnr(averaged, held_out, device),
             "psnr_to_float": psnr_to_float(averaged, self.start.teacher.module, held_out, device),
         }
-
-    def check_progress(self, psnr: float, best: float, step: int) -> None:
-        """Stop a run whose quality has fallen."""
-        check_progress(psnr, best, step)
 
     def save(self, path: Path, averaged: nn.Module, metadata: dict[str, str]) -> None:
         """Write integers, grids and the float network."""
@@ -198,22 +195,6 @@ def psnr_to_float(
         error = (network(batch) - teacher(batch)).square().mean(dtype=torch.float64)
         found.append(float(10 * torch.log10(_PEAK**2 / error.clamp(min=1e-12))))
     return float(np.mean(found))
-
-
-def check_progress(psnr: float, best: float, step: int) -> None:
-    """Stop a run whose validation PSNR has fallen far below its best.
-
-    Codes saturate, so the loss of a quantized network stays finite when it diverges.
-
-    Raises:
-        DataError: it has.
-    """
-    if not psnr > best - MAX_FALL:
-        raise DataError(
-            f"training diverged: validation PSNR is {psnr:.2f} dB at step {step} after "
-            f"{best:.2f}; the last good checkpoint is kept, start again with a lower "
-            "--learning-rate or --scale-rate-factor"
-        )
 
 
 def save_integers(

@@ -7,11 +7,37 @@ import torch
 from torch import Tensor
 
 from edgesr.data.cache import DecodedImages
+from edgesr.errors import DataError
 from edgesr.metrics import measure
 from edgesr.train.batches import to_float
 
 VALIDATION_PROTOCOL = "mai"
 PSNR_KEY = f"psnr_{VALIDATION_PROTOCOL}"
+LARGEST_FALL = 6.0
+"""In dB, of a run that starts from nothing; less is the noise of learning."""
+
+
+def check_progress(psnr: float, best: float, step: int, *, largest_fall: float) -> None:
+    """Stop a run whose validation PSNR has fallen far below its best.
+
+    The loss need not tell: codes of a quantized network saturate, and a denoiser whose ReLUs have
+    died still makes smooth images.
+
+    Args:
+        psnr: of now, in dB.
+        best: so far.
+        step: for the message.
+        largest_fall: in dB.
+
+    Raises:
+        DataError: it has.
+    """
+    if not psnr > best - largest_fall:
+        raise DataError(
+            f"training diverged: validation PSNR is {psnr:.2f} dB at step {step} after "
+            f"{best:.2f}; the last good checkpoint is kept, start again with a lower "
+            "--learning-rate (or --scale-rate-factor), or with --grad-clip"
+        )
 
 
 @torch.no_grad()
