@@ -5,6 +5,7 @@ one. ``tflite_runtime``, LiteRT's predecessor, is used where ``ai_edge_litert`` 
 """
 
 import importlib
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,7 @@ class LiteModel:
         self.kernels = kernels
         self.metadata = metadata
         self._interpreter = interpreter
+        _refuse_steps(interpreter, name)
         source = _only(interpreter.get_input_details(), name, "input")
         self._input: int = source["index"]
         self.io: np.dtype[Any] = np.dtype(source["dtype"])
@@ -188,6 +190,135 @@ class LiteModel:
         return scale
 
 
+class SignatureModel:
+    """One opened .tflite file of several signatures, each with inputs by name and one output.
+
+    Attributes:
+        name: file name, or ``<bytes>``, for messages.
+        kernels: kernel family that it runs on.
+        signatures: names, in the file's order.
+    """
+
+    def __init__(self, interpreter: Any, *, name: str, kernels: Kernels) -> None:
+        self.name, self.kernels = name, kernels
+        self.signatures = tuple(interpreter.get_signature_list())
+        self._interpreter = interpreter
+        self._runners: dict[str, Any] = {}
+
+    def input_grids(self, signature: str) -> dict[str, IoGrid]:
+        """Return what the numbers of each input mean, by name.
+
+        Raises:
+            CheckpointError: the file has no such signature.
+        """
+        details = self._runner(signature).get_input_details()
+        return {name: _grid(one) for name, one in details.items()}
+
+    def output_grid(self, signature: str) -> IoGrid:
+        """Return what the numbers of the output mean.
+
+        Raises:
+            CheckpointError: the file has no such signature, or it has not one output.
+        """
+        details = self._runner(signature).get_output_details()
+        if len(details) != 1:
+            raise CheckpointError(
+                f"{self.name}: signature {signature} has {len(details)} outputs, want 1; "
+                "want a file that edgesr exported"
+            )
+        return _grid(next(iter(details.values())))
+
+    def fixed_shapes(self, signature: str) -> dict[str, tuple[int, int]]:
+        """Return ``(h, w)`` of the inputs that accept one size only, by name."""
+        found: dict[str, tuple[int, int]] = {}
+        for name, one in self._runner(signature).get_input_details().items():
+            sizes = [int(n) for n in one.get("shape_signature", one["shape"])]
+            if min(sizes[1:3]) > 0:
+                found[name] = sizes[1], sizes[2]
+        return found
+
+    def run(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Run one signature; inputs may have another size at every call.
+
+        Args:
+            signature: its name.
+            inputs: ``(1, h, w, c)`` of each input's dtype, by name.
+
+        Returns:
+            ``(1, h, w, c)`` in the output's dtype and grid, not converted.
+
+        Raises:
+            CheckpointError: the file has no such signature, or the kernels refuse it.
+            DataError: other names or dtypes than the signature's, or sizes that do not fit.
+        """
+        runner = self._runner(signature)
+        wanted = {name: one["dtype"] for name, one in runner.get_input_details().items()}
+        given = {name: value.dtype.type for name, value in inputs.items()}
+        if given != wanted:
+            found, meant = (
+                ", ".join(f"{name} {np.dtype(kind)}" for name, kind in sorted(kinds.items()))
+                for kinds in (given, wanted)
+            )
+            raise DataError(
+                f"{self.name}: signature {signature} is given {found}, want {meant}; "
+                "pass each input by its name"
+            )
+        try:
+            outputs = runner(**inputs)
+        except (RuntimeError, ValueError) as error:
+            sizes = ", ".join(f"{name} {value.shape}" for name, value in inputs.items())
+            raise DataError(
+                f"{self.name}: signature {signature} does not run on {self.kernels} kernels for "
+                f"{sizes} ({_one_line(error)}); give sizes that fit each other, or calibrate "
+                "again if they do: these kernels refuse grids of extreme scales"
+            ) from error
+        (output,) = outputs.values()
+        result: npt.NDArray[Any] = output
+        return result
+
+    def _runner(self, signature: str) -> Any:
+        if signature not in self.signatures:
+            raise CheckpointError(
+                f"{self.name}: has no signature {signature!r}, want one of "
+                f"{', '.join(self.signatures) or 'none: it names no signature at all'}; "
+                "export it again with this step"
+            )
+        if signature not in self._runners:
+            self._runners[signature] = self._interpreter.get_signature_runner(signature)
+        return self._runners[signature]
+
+
+def open_signatures(
+    model: Path | str | bytes, *, kernels: Kernels = "xnnpack", threads: int = 1
+) -> SignatureModel:
+    """Open a .tflite file of several signatures, or its bytes; see ``open_model``.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+        DataError: ``threads`` or ``kernels`` is not possible.
+        MissingDependencyError: as for ``open_model``.
+    """
+    name, _, interpreter = _opened(model, kernels, threads)
+    return SignatureModel(interpreter, name=name, kernels=kernels)
+
+
+def read_metadata(model: Path | str | bytes) -> Mapping[str, str]:
+    """Return the text entries that edgesr wrote into a file, without opening it.
+
+    Empty where there are none, where the file is damaged, which opening it reports, and under
+    tflite_runtime, which brings no schema to read them with.
+
+    Raises:
+        CheckpointError: the file cannot be read or is no .tflite.
+        MissingDependencyError: neither ai_edge_litert nor tflite_runtime is installed.
+    """
+    package, _ = _runtime()
+    try:
+        return _metadata(package, _content(model)[1])
+    except (struct.error, LookupError, ValueError, TypeError, AttributeError):
+        return MappingProxyType({})
+
+
 def open_model(
     model: Path | str | bytes, *, kernels: Kernels = "xnnpack", threads: int = 1
 ) -> LiteModel:
@@ -205,23 +336,29 @@ def open_model(
         MissingDependencyError: neither ai_edge_litert nor tflite_runtime is installed, or the
             installed one lacks the kernel family.
     """
-    if threads < 1:
-        raise DataError(f"threads is {threads}, want 1 or more")
-    if kernels not in RESOLVERS:
-        raise DataError(f"kernels is {kernels!r}, want one of {', '.join(RESOLVERS)}")
-    name, content = _content(model)
+    name, content, interpreter = _opened(model, kernels, threads)
+    try:
+        metadata = _metadata(_runtime()[0], content)
+        return LiteModel(interpreter, name=name, kernels=kernels, metadata=metadata)
+    except (RuntimeError, ValueError, SystemError) as error:
+        raise _unopened(name, error) from error
+
+
+def open_interpreter(content: bytes, *, kernels: Kernels) -> Any:
+    """Return LiteRT's own interpreter for a file of any kind, on one thread.
+
+    Raises:
+        MissingDependencyError: the runtime has no such kernels.
+        CheckpointError: it refuses the file.
+    """
     package, runtime = _runtime()
     resolver = _resolver(package, runtime, kernels)
     try:
-        interpreter = runtime.Interpreter(
-            model_content=content, num_threads=threads, experimental_op_resolver_type=resolver
+        return runtime.Interpreter(
+            model_content=content, num_threads=1, experimental_op_resolver_type=resolver
         )
-        metadata = _metadata(package, content)
-        return LiteModel(interpreter, name=name, kernels=kernels, metadata=metadata)
     except (RuntimeError, ValueError, SystemError) as error:
-        raise CheckpointError(
-            f"{name}: cannot be opened ({_one_line(error)}); want an undamaged .tflite file"
-        ) from error
+        raise CheckpointError(f"{kernels} kernels refuse the file: {_one_line(error)}") from error
 
 
 def run_once(
@@ -233,12 +370,8 @@ def run_once(
         MissingDependencyError: the runtime has no such kernels.
         CheckpointError: the kernels refuse the file.
     """
-    package, runtime = _runtime()
-    resolver = _resolver(package, runtime, kernels)
+    interpreter = open_interpreter(content, kernels=kernels)
     try:
-        interpreter = runtime.Interpreter(
-            model_content=content, num_threads=1, experimental_op_resolver_type=resolver
-        )
         interpreter.allocate_tensors()
         for details, value in zip(interpreter.get_input_details(), inputs, strict=True):
             interpreter.set_tensor(details["index"], value)
@@ -256,6 +389,30 @@ def version() -> str:
 
     package, _ = _runtime()
     return f"{package} {package_version(package)}"
+
+
+def _opened(model: Path | str | bytes, kernels: Kernels, threads: int) -> tuple[str, bytes, Any]:
+    """Return name, content and interpreter of a file."""
+    if threads < 1:
+        raise DataError(f"threads is {threads}, want 1 or more")
+    if kernels not in RESOLVERS:
+        raise DataError(f"kernels is {kernels!r}, want one of {', '.join(RESOLVERS)}")
+    name, content = _content(model)
+    package, runtime = _runtime()
+    resolver = _resolver(package, runtime, kernels)
+    try:
+        interpreter = runtime.Interpreter(
+            model_content=content, num_threads=threads, experimental_op_resolver_type=resolver
+        )
+    except (RuntimeError, ValueError, SystemError) as error:
+        raise _unopened(name, error) from error
+    return name, content, interpreter
+
+
+def _unopened(name: str, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{name}: cannot be opened ({_one_line(error)}); want an undamaged .tflite file"
+    )
 
 
 def _resolver(package: str, runtime: ModuleType, kernels: str) -> Any:
@@ -311,6 +468,17 @@ def _metadata(package: str, content: bytes) -> Mapping[str, str]:
         if key.startswith("edgesr"):
             entries[key] = model.Buffers(entry.Buffer()).DataAsNumpy().tobytes().decode()
     return MappingProxyType(entries)
+
+
+def _refuse_steps(interpreter: Any, name: str) -> None:
+    """Refuse a file whose signatures are the steps of a denoiser: a plain call is not enough."""
+    listed = interpreter.get_signature_list()
+    if len(listed) > 1 or any(len(one["inputs"]) > 1 for one in listed.values()):
+        names = ", ".join(listed)
+        raise CheckpointError(
+            f"{name}: has signatures {names} with several inputs, steps of a diffusion model, and "
+            "no schedule to run them by; put its .schedule.json beside it or export it again"
+        )
 
 
 def _only(details: list[dict[str, Any]], name: str, kind: str) -> dict[str, Any]:

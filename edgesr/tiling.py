@@ -36,6 +36,38 @@ class Span:
     keep_start: int
     keep_stop: int
 
+    @property
+    def read(self) -> slice:
+        """What the window reads."""
+        return slice(self.start, self.stop)
+
+    @property
+    def kept(self) -> slice:
+        """What is kept of it."""
+        return slice(self.keep_start, self.keep_stop)
+
+    @property
+    def inner(self) -> slice:
+        """What is kept of it, in the window's own pixels."""
+        return slice(self.keep_start - self.start, self.keep_stop - self.start)
+
+    def enlarged(self, scale: int) -> "Span":
+        """Return the same span of an image that is ``scale`` times as large."""
+        return Span(
+            start=scale * self.start,
+            stop=scale * self.stop,
+            keep_start=scale * self.keep_start,
+            keep_stop=scale * self.keep_stop,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One window, in low-resolution pixels: what it reads and keeps of each axis."""
+
+    rows: Span
+    columns: Span
+
 
 def plan_spans(size: int, *, window: int, halo: int) -> list[Span]:
     """Cover ``size`` pixels with windows of exactly ``window`` pixels that lie inside.
@@ -77,6 +109,22 @@ def fit_window(size: int, *, longest: int, halo: int) -> int:
     return -(-(size - 2 * halo) // count) + 2 * halo
 
 
+def plan_tiles(shape: tuple[int, int], *, tile: int, multiple: int, halo: int) -> list[Tile]:
+    """Cover an image with windows of one shape, in reading order.
+
+    Args:
+        shape: ``(h, w)`` of the low-resolution image.
+        tile: longest side of a window in its pixels.
+        multiple: where windows may start and end; the image's own end is free.
+        halo: what a window reads beyond what it keeps, at least.
+
+    Raises:
+        DataError: a tile has nothing left between its halos.
+    """
+    rows, columns = (_spans(side, tile=tile, multiple=multiple, halo=halo) for side in shape)
+    return [Tile(rows=row, columns=column) for row in rows for column in columns]
+
+
 def upscale_tiled(  # noqa: PLR0913
     lr: NDArray[np.uint8],
     upscale: Upscale,
@@ -107,18 +155,30 @@ def upscale_tiled(  # noqa: PLR0913
     columns = plan_spans(width, window=window[1], halo=halo)
     sr = np.empty((height * scale, width * scale, channels), dtype=np.uint8)
     for number, (row, column) in enumerate(((r, c) for r in rows for c in columns), start=1):
-        part = upscale(lr[row.start : row.stop, column.start : column.stop])
-        sr[_kept(row, scale), _kept(column, scale)] = part[
-            _inside(row, scale), _inside(column, scale)
-        ]
+        part = upscale(lr[row.read, column.read])
+        rows_sr, columns_sr = row.enlarged(scale), column.enlarged(scale)
+        sr[rows_sr.kept, columns_sr.kept] = part[rows_sr.inner, columns_sr.inner]
         if on_tile is not None:
             on_tile(number, len(rows) * len(columns))
     return sr
 
 
-def _kept(span: Span, scale: int) -> slice:
-    return slice(span.keep_start * scale, span.keep_stop * scale)
-
-
-def _inside(span: Span, scale: int) -> slice:
-    return slice((span.keep_start - span.start) * scale, (span.keep_stop - span.start) * scale)
+def _spans(size: int, *, tile: int, multiple: int, halo: int) -> list[Span]:
+    if size <= tile:
+        return [Span(start=0, stop=size, keep_start=0, keep_stop=size)]
+    cells, longest, border = -(-size // multiple), tile // multiple, -(-halo // multiple)
+    if longest <= 2 * border:
+        raise DataError(
+            f"tile of {tile} pixels has nothing left between its borders of {multiple * border}; "
+            f"want at least {multiple * (2 * border + 1)}, or 0 for one piece"
+        )
+    window = fit_window(cells, longest=longest, halo=border)
+    return [
+        Span(
+            start=multiple * span.start,
+            stop=min(multiple * span.stop, size),
+            keep_start=multiple * span.keep_start,
+            keep_stop=min(multiple * span.keep_stop, size),
+        )
+        for span in plan_spans(cells, window=window, halo=border)
+    ]

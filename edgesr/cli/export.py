@@ -38,11 +38,16 @@ def export(  # noqa: PLR0913 - one parameter a flag
     io: Io | None = None,
     shape: str | None = None,
     challenge: Flag = False,
+    target: str | None = None,
+    steps: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     max_drop: Annotated[float, Parameter(validator=Number(gte=0))] = 0.1,
     seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     json: Flag = False,
 ) -> None:
     """Write a .tflite file, verify it by running it, and put a report beside it.
+
+    A diffusion denoiser becomes one file with a signature for each of its steps, in int8 or
+    float32, and a schedule by which a host runs them.
 
     Args:
         output: file to write, such as model.tflite; the report is model.json.
@@ -61,8 +66,12 @@ def export(  # noqa: PLR0913 - one parameter a flag
         shape: the only input size as HEIGHTxWIDTH, such as 360x640; default is every size.
         challenge: also write the Mobile AI triplet model.tflite, model_none.tflite and
             model_none_float.tflite beside the file.
+        target: lint for it before the file is put into place, as edgesr lint does: nnapi, nnapi-4,
+            xnnpack, litert-gpu, ethos-u, hexagon, cpu or a TOML file.
+        steps: of a diffusion denoiser: how many steps get a signature; default is as many as it is
+            sampled in.
         max_drop: largest loss of PSNR against the float network in dB.
-        seed: of the calibration crops.
+        seed: of the calibration crops, and of a denoiser's noise.
         json: print the report as JSON instead of a table.
     """
     chosen = _precision(precision, int8=int8, float32=float32)
@@ -71,12 +80,33 @@ def export(  # noqa: PLR0913 - one parameter a flag
     _check_output(output, challenge=challenge)
 
     from edgesr.cli.console import out, say
+    from edgesr.cli.lint import export_linted
     from edgesr.export.pipeline import ExportRequest, export_model, write_challenge_files
     from edgesr.export.report import report
-    from edgesr.models.checkpoint import newest_run
+    from edgesr.models.checkpoint import is_denoiser, newest_run
     from edgesr.models.quantized import load_exportable
 
-    loaded, trained = load_exportable(checkpoint or newest_run(), model=model, scale=scale)
+    source = checkpoint or newest_run()
+    if is_denoiser(source) or _is_named_denoiser(source):
+        from edgesr.cli.export_steps import export_denoiser
+        from edgesr.export.step_pipeline import StepRequest
+
+        _check_denoiser(source, io=io, challenge=challenge)
+        denoiser = StepRequest(
+            output=output,
+            precision=chosen,
+            steps=steps,
+            shape=size,
+            calibration=calibration,
+            held_out=data,
+            max_drop=max_drop,
+            seed=seed,
+        )
+        export_denoiser(source, denoiser, model=model, scale=scale, json=json)
+        return
+    if steps is not None:
+        raise UsageError(f"{source}: is no diffusion denoiser and has no steps; drop --steps")
+    loaded, trained = load_exportable(source, model=model, scale=scale)
     say(f"exporting {loaded.path} ({loaded.descriptor.name} x{loaded.scale})")
     request = ExportRequest(
         output=output,
@@ -88,7 +118,10 @@ def export(  # noqa: PLR0913 - one parameter a flag
         max_drop=max_drop,
         seed=seed,
     )
-    result = export_model(loaded, request, trained)
+    if target is None:
+        result = export_model(loaded, request, trained)
+    else:
+        result = export_linted(loaded, request, trained, target)
     for warning in result.warnings:
         say(f"warning: {warning}")
     written = [output, *(write_challenge_files(result) if challenge else [])]
@@ -136,6 +169,22 @@ def _check_flags(precision: Precision, *, io: Io | None, challenge: bool) -> Non
         )
     if challenge and precision != "int8":
         raise UsageError(f"--challenge is for int8 files; drop it or {precision}")
+
+
+def _is_named_denoiser(source: Path) -> bool:
+    """Tell whether a file without schedule is of a denoiser; loading it says what it lacks."""
+    from edgesr.models.checkpoint import read_weights, weights_file
+    from edgesr.models.denoisers import DENOISERS
+
+    return read_weights(weights_file(source))[1].get("model") in DENOISERS
+
+
+def _check_denoiser(source: Path, *, io: Io | None, challenge: bool) -> None:
+    if challenge or io not in {None, "int8"}:
+        raise UsageError(
+            f"{source}: is a diffusion denoiser, whose host feeds int8 codes; drop --io and "
+            "--challenge"
+        )
 
 
 def _check_output(output: Path, *, challenge: bool) -> None:

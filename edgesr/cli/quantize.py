@@ -25,7 +25,7 @@ Flag = Annotated[bool, Parameter(negative="")]
 SchemeName = Literal["wi8_ai8", "wi4_ai8", "wi6_ai6", "wi4_ai4"]
 
 
-def quantize(  # noqa: PLR0913 - one parameter a flag
+def quantize(  # noqa: C901, PLR0913 - one parameter a flag, and what contradicts it
     run: str | None = None,
     /,
     *,
@@ -43,6 +43,7 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
     data: Annotated[list[Path] | None, Parameter(negative="")] = None,
     limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     calibration: Path | None = None,
+    calibration_sets: Path | None = None,
     seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     results: Annotated[list[Path] | None, Parameter(negative="")] = None,
     docs: Path | None = None,
@@ -52,7 +53,8 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
 
     Args:
         run: run folder, weights file, or a shipped network such as ncnet_x3; none only writes
-            --docs from --results.
+            --docs from --results. Of a diffusion denoiser, --compare compares ways to quantize its
+            steps.
         output: safetensors file for the integers; edgesr eval runs it, edgesr export writes 8 bits.
         scheme: widths of weights and activations; those below 8 bits are simulated only.
         observer: estimator of ranges: percentile, histogram_mse, histogram_lp, minmax,
@@ -70,7 +72,8 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
             out.
         limit: only so many images of every folder, spread evenly.
         calibration: folder of training images; default are those of the run.
-        seed: of the calibration crops.
+        calibration_sets: with a denoiser: folder that keeps its calibration sets, to go on from.
+        seed: of the calibration crops; with a denoiser, of the noise as well.
         results: file for the figures (JSON); without RUN, files to read, may be repeated.
         docs: page (Markdown) to write from --results.
         json: print the figures as JSON instead of a table.
@@ -87,6 +90,28 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
     if output is not None and output.suffix != ".safetensors":
         raise UsageError(f"{output}: want a file name that ends in .safetensors")
 
+    from edgesr.zoo.find import find_weights
+
+    weights = find_weights(run)
+    if _is_denoiser(weights):
+        _check_for_steps(run, compare=compare, beside=beside)
+        from edgesr.cli.quantize_steps import Asked, compare_denoiser
+
+        asked = Asked(
+            only=only,
+            data=data or [],
+            limit=limit,
+            calibration=calibration,
+            sets=calibration_sets,
+            seed=seed,
+            results=results or [],
+            json=json,
+        )
+        compare_denoiser(weights, asked)
+        return
+    if calibration_sets is not None:
+        raise UsageError(f"--calibration-sets is for diffusion denoisers, and {run} is none")
+
     from edgesr.bench.environment import environment
     from edgesr.bench.quantization import document
     from edgesr.cli.console import out, say
@@ -95,9 +120,8 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
     from edgesr.models.checkpoint import load_model
     from edgesr.quant.recipe import RECIPES, default_recipe
     from edgesr.quant.scheme import SCHEMES
-    from edgesr.zoo.find import find_weights
 
-    asked = {
+    flags = {
         "observer": observer,
         "rounding": rounding,
         "bias_correction": bias_correction,
@@ -105,12 +129,12 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
         "output_search": output_search,
         "iterations": iterations,
     }
-    given: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
+    given: dict[str, Any] = {key: value for key, value in flags.items() if value is not None}
     recipe = replace(default_recipe(SCHEMES[scheme]), **given)
     recipes = {f"{recipe.scheme.label} {recipe.observer}, {recipe.rounding}": recipe}
     if compare:
         recipes = dict(RECIPES) if only is None else _matching(RECIPES, only)
-    loaded = load_model(find_weights(run))
+    loaded = load_model(weights)
     choice = choose_images(
         loaded.path, loaded.scale, calibration=calibration, held_out=data[0] if data else None
     )
@@ -137,16 +161,39 @@ def quantize(  # noqa: PLR0913 - one parameter a flag
         out.print(f"{output}  {output.stat().st_size:,} bytes", markup=False, soft_wrap=True)
 
 
+def _is_denoiser(weights: Path) -> bool:
+    from edgesr.models.checkpoint import is_denoiser, weights_file
+
+    return is_denoiser(weights_file(weights))
+
+
+def _check_for_steps(run: str, *, compare: bool, beside: list[str] | None) -> None:
+    if not compare or beside:
+        raise UsageError(
+            f"{run}: is a diffusion denoiser; compare ways to quantize it with --compare, without "
+            "--with, or write its integers with edgesr export"
+        )
+
+
 def _write_page(results: list[Path], docs: Path | None) -> None:
     if docs is None or not results:
         raise UsageError("name a network to quantize, or --results and --docs to write the page")
 
-    from edgesr.bench.quantization import SCHEMA
+    from edgesr.bench import quantization, step_quantization
     from edgesr.bench.quantization_page import quantization_page
     from edgesr.bench.results import read_document
+    from edgesr.bench.step_quantization_page import step_quantization_page
     from edgesr.files import write_text
 
-    write_text(docs, quantization_page([read_document(path, {SCHEMA}) for path in results]))
+    pages = {
+        quantization.SCHEMA: quantization_page,
+        step_quantization.SCHEMA: step_quantization_page,
+    }
+    documents = [read_document(path, set(pages)) for path in results]
+    schemas = {document["schema"] for document in documents}
+    if len(schemas) > 1:
+        raise UsageError("--results of plain networks and of denoisers have pages of their own")
+    write_text(docs, pages[schemas.pop()](documents))
 
 
 def _matching(recipes: "Mapping[str, PtqRecipe]", only: list[str]) -> "dict[str, PtqRecipe]":

@@ -33,8 +33,9 @@ def verify(  # noqa: PLR0913 - one parameter a flag
 ) -> None:
     """Compare an int8 file with its integer simulation, value for value, and certify it.
 
-    Writes model.certificate.json and model.vectors.npz beside the file. Exit code 1 when a value
-    differs.
+    Writes model.certificate.json and model.vectors.npz beside the file. A file of a denoiser's
+    steps is compared signature by signature and in whole trajectories, and needs no vectors. Exit
+    code 1 when a value differs.
 
     Args:
         model: the .tflite file.
@@ -67,7 +68,11 @@ def _model(
     from edgesr.bench.environment import environment
     from edgesr.cli.console import out
     from edgesr.export.certificate import certify
+    from edgesr.upscalers.step_schedule import read_schedule
 
+    if read_schedule(model) is not None:
+        _steps(model, images, kernels, json=json)
+        return
     found = certify(
         model,
         environment=environment(),
@@ -94,13 +99,51 @@ def _model(
         )
 
 
+def _steps(
+    model: Path, images: list[Path] | None, kernels: "tuple[Kernels, ...]", *, json: bool
+) -> None:
+    from edgesr.bench.environment import environment
+    from edgesr.cli.console import out
+    from edgesr.export.step_certificate import certify_steps
+
+    found = certify_steps(
+        model,
+        environment=environment(),
+        pictures=None if images is None else _pictures(images),
+        families=kernels,
+    )
+    parity = found.parity
+    if json:
+        out.print_json(found.certificate.read_text(encoding="utf-8"))
+    else:
+        lines = [
+            f"{one.kernels}, {one.signature}: {one.mismatches} of {one.values:,} codes differ"
+            for one in parity.signatures
+        ]
+        lines += [
+            f"{one.kernels}, {one.sampler} trajectory: {one.mismatches} of {one.values:,} grey "
+            f"levels differ, {one.code_mismatches} codes on the way"
+            for one in parity.trajectories
+        ]
+        size = found.certificate.stat().st_size
+        for line in [*lines, f"{found.certificate}  {size:,} bytes"]:
+            out.print(line, markup=False, soft_wrap=True)
+    if parity.mismatches:
+        raise GateError(
+            f"{model}: file and simulation differ in {parity.mismatches} values; see "
+            f"{found.certificate.name}"
+        )
+
+
 def _replay(
     certificate: Path, model: Path | None, kernels: "tuple[Kernels, ...] | None", *, json: bool
 ) -> None:
     from edgesr.cli.console import out
     from edgesr.export.certificate import replay
+    from edgesr.export.step_certificate import is_step_certificate, replay_steps
 
-    found = replay(certificate, model=model, families=kernels)
+    again = replay_steps if is_step_certificate(certificate) else replay
+    found = again(certificate, model=model, families=kernels)
     if json:
         out.print_json(
             data={

@@ -6,6 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from edgesr.diffusion.centre import RegressionCentre
 from edgesr.diffusion.noise import Noise
 from edgesr.diffusion.path import Path, State, level
 from edgesr.diffusion.prediction import Prediction
@@ -62,18 +63,27 @@ class ConditionedDenoiser:
     Args:
         network: takes scaled noisy image, timestep, low-resolution image.
         path: that it was trained on.
+        regression: makes the centre that it was trained with; None for the bicubic one.
 
     Raises:
-        DiffusionError: the path is respaced.
+        DiffusionError: the path is respaced, or the centre is of another scale.
     """
 
-    def __init__(self, network: StepNetwork, path: Path) -> None:
+    def __init__(
+        self, network: StepNetwork, path: Path, *, regression: RegressionCentre | None = None
+    ) -> None:
         if path.timesteps[-1] != path.num_steps:
             raise DiffusionError(
                 f"path {path.name}: has {path.num_steps} of {path.timesteps[-1]} states; give the "
                 "one that the network was trained on, and a respaced one to sample"
             )
+        if regression is not None and regression.scale != network.scale:
+            raise DiffusionError(
+                f"the centre is enlarged by {regression.scale}, but the denoiser by "
+                f"{network.scale}; want one scale"
+            )
         self.network, self.path = network, path
+        self._regression = regression
 
     @property
     def prediction(self) -> Prediction:
@@ -82,7 +92,7 @@ class ConditionedDenoiser:
 
     def centre(self, lr: Tensor) -> Tensor | None:
         """Return the centre of the path for ``lr`` ``(n, 3, h, w)``; None where it has none."""
-        return enlarge(lr, self.network.scale) if self.path.centred else None
+        return self._enlarged(lr) if self.path.centred else None
 
     def __call__(self, x: Tensor, timestep: Tensor, condition: Tensor, /) -> Tensor:
         """Predict; ``condition`` is the low-resolution image ``(n, 3, h, w)`` in [-1, 1].
@@ -90,8 +100,10 @@ class ConditionedDenoiser:
         A ``timestep`` on the CPU costs no wait for the device.
         """
         shown = network_input(self.path, timestep, x, self.centre(condition))
-        predicted: Tensor = self.network(shown, timestep.to(x.device), condition)
-        return predicted
+        told = timestep.to(x.device)
+        if self._regression is None:  # the network makes the bicubic one itself
+            return self.network(shown, told, condition)
+        return self.network(shown, told, condition, self._enlarged(condition))
 
     def sample(  # noqa: PLR0913 - one choice each
         self,
@@ -132,3 +144,8 @@ class ConditionedDenoiser:
             on_step=on_step,
         )
         return find_sampler(sampler)(task, start_of(task, like, plane), plane)
+
+    def _enlarged(self, lr: Tensor) -> Tensor:
+        if self._regression is None:
+            return enlarge(lr, self.network.scale)
+        return self._regression(lr)

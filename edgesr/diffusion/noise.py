@@ -3,19 +3,17 @@
 It is an endless plane: a tile that knows where it lies in the frame draws exactly what the whole
 frame draws there, in any order, without either being stored. The plane is made of blocks with a
 generator of their own. It is drawn as float32 on the CPU and then moved, so that it does not
-depend on the device. PyTorch does not promise the same numbers in other versions of itself.
+depend on the device or on the version of PyTorch.
 """
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from edgesr.diffusion.plane import BLOCK, block_noise
 from edgesr.errors import DiffusionError
 
-BLOCK = 64
-"""Side of a block in pixels."""
 _AXES = 4
 
 
@@ -73,9 +71,7 @@ class Noise:
     def _fill(self, plane: Tensor, place: tuple[int, int, int, int]) -> None:
         _, _, row, column = place
         channels, height, width = plane.shape
-        mixed = np.random.SeedSequence((self.seed, *place)).generate_state(1, np.uint64)[0]
-        generator = torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
-        block = torch.randn((channels, BLOCK, BLOCK), generator=generator, dtype=torch.float32)
+        block = torch.from_numpy(block_noise(self.seed, place, channels))
         top, left = row * BLOCK - self.top, column * BLOCK - self.left
         rows = slice(max(top, 0), min(top + BLOCK, height))
         columns = slice(max(left, 0), min(left + BLOCK, width))

@@ -72,7 +72,7 @@ def resshift(
     Raises:
         DiffusionError: a parameter out of range.
 
-    Source: Yue et al. 2023, arXiv 2307.12348, eq. 2 and section 2.3.
+    Source: Yue et al. 2023, arXiv 2307.12348, eq. 2 and its noise schedule.
     """
     _check(
         "resshift",

@@ -106,10 +106,18 @@ def choose_images(
     )
 
 
-def calibration_set(pairs: Sequence[ImagePair], scale: int, *, seed: int = 0) -> CalibrationSet:
+def calibration_set(
+    pairs: Sequence[ImagePair], scale: int, *, seed: int = 0, large: int = NUM_LARGE
+) -> CalibrationSet:
     """Cut low-resolution crops from ``pairs``: two of 64 pixels each and a few of 160.
 
     Images smaller than a crop give one crop of their own size.
+
+    Args:
+        pairs: images.
+        scale: upscaling factor.
+        seed: of the crop positions.
+        large: about how many crops of 160 pixels.
 
     Raises:
         ImageError: an image cannot be read.
@@ -117,7 +125,7 @@ def calibration_set(pairs: Sequence[ImagePair], scale: int, *, seed: int = 0) ->
     """
     random = np.random.default_rng(seed)
     small: list[NDArray[np.uint8]] = []
-    large: list[NDArray[np.uint8]] = []
+    wide: list[NDArray[np.uint8]] = []
     images: dict[str, str] = {}
     for number, pair in enumerate(pairs):
         path = pair.lr or pair.hr
@@ -125,9 +133,9 @@ def calibration_set(pairs: Sequence[ImagePair], scale: int, *, seed: int = 0) ->
         images[pair.name] = sha256_file(path)
         factor = 1 if pair.lr else scale
         small += [_crop(picture, factor, CROP_SIZE, random) for _ in range(CROPS_PER_IMAGE)]
-        if number % max(1, len(pairs) // NUM_LARGE) == 0:
-            large.append(_crop(picture, factor, LARGE_SIZE, random))
-    crops = [crop for crop in small + large if min(crop.shape[:2]) >= _SMALLEST]
+        if large and number % max(1, len(pairs) // large) == 0:
+            wide.append(_crop(picture, factor, LARGE_SIZE, random))
+    crops = [crop for crop in small + wide if min(crop.shape[:2]) >= _SMALLEST]
     if not crops:
         raise DatasetError(
             f"{pairs[0].hr}: low-resolution side is below {_SMALLEST} pixels; use larger images"

@@ -11,7 +11,17 @@ from edgesr.evaluate import Evaluation, to_json
 from edgesr.files import sha256_file
 
 SCHEMA = "edgesr/card/1"
-_PRIVATE_KEYS = ("data", "lr_data", "val_data", "start_from", "runs", "name")
+_PRIVATE_KEYS = ("data", "lr_data", "val_data", "start_from", "teacher", "centre", "runs", "name")
+_KEPT_OF_METADATA = (
+    "step",
+    "data",
+    "data_sha256",
+    "best_psnr_mai",
+    "commit",
+    "teacher",
+    "teacher_sha256",
+    "fold_max_abs_difference",
+)
 _KEPT_OF_EVALUATION = ("count", "mean", "bicubic", "colour_bias")
 
 
@@ -48,11 +58,11 @@ def build_card(  # noqa: PLR0913 - the parts of a card
         "scale": report["scale"],
         "notes": notes,
         "training": {
-            "config": _public_config(run),
+            "config": public_config(run),
             **{
                 key: value
                 for key, value in report["checkpoint"]["metadata"].items()
-                if key in {"step", "data", "data_sha256", "best_psnr_mai", "commit"}
+                if key in _KEPT_OF_METADATA
             },
         },
         "int8": {
@@ -148,7 +158,12 @@ def card_markdown(card: Mapping[str, Any]) -> str:
     )
 
 
-def _public_config(run: Path) -> dict[str, Any]:
+def public_config(run: Path) -> dict[str, Any]:
+    """Return the configuration of a run without the folders of the machine that made it.
+
+    Raises:
+        CheckpointError: the run folder has no readable configuration.
+    """
     path = run / "config.toml"
     try:
         config = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -25,10 +25,10 @@ class FileContent:
     buffer_offsets: tuple[int, ...]
 
 
-def read_content(content: bytes) -> FileContent:
-    """Return what the first subgraph of a .tflite file holds."""
+def read_content(content: bytes, *, subgraph: int = 0) -> FileContent:
+    """Return what one subgraph of a .tflite file holds; the buffers are all the file's."""
     model = schema.Model.GetRootAs(content, 0)
-    graph = model.Subgraphs(0)
+    graph = model.Subgraphs(subgraph)
     codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
     names = [_OPERATORS[max(c.BuiltinCode(), c.DeprecatedBuiltinCode())] for c in codes]
     operators = [graph.Operators(index).OpcodeIndex() for index in range(graph.OperatorsLength())]

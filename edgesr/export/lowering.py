@@ -20,6 +20,7 @@ from edgesr.graph.ops import (
     Pad,
     Relu,
     Relu6,
+    SpaceToDepth,
 )
 
 _CODE = schema.BuiltinOperator
@@ -76,6 +77,11 @@ def add_operator(
             options.blockSize = op.block
             tagged = (_OPTIONS.DepthToSpaceOptions, options)
             model.operator(_CODE.DEPTH_TO_SPACE, inputs, output, options=tagged)
+        case SpaceToDepth():
+            options = schema.SpaceToDepthOptionsT()
+            options.blockSize = op.block
+            tagged = (_OPTIONS.SpaceToDepthOptions, options)
+            model.operator(_CODE.SPACE_TO_DEPTH, inputs, output, version=version, options=tagged)
         case Relu():
             model.operator(_CODE.RELU, inputs, output, version=version)
         case Relu6():

@@ -16,6 +16,7 @@ from edgesr.graph.ops import (
     Pad,
     Relu,
     Relu6,
+    SpaceToDepth,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ OPERATORS: "Mapping[type, str]" = MappingProxyType(
         Add: "ADD",
         Concatenation: "CONCATENATION",
         DepthToSpace: "DEPTH_TO_SPACE",
+        SpaceToDepth: "SPACE_TO_DEPTH",
         Pad: "PAD",
         Relu: "RELU",
         Relu6: "RELU6",
@@ -54,15 +56,17 @@ _INT16_END: "Mapping[str, tuple[str, ...]]" = MappingProxyType(
 )
 
 
-def check_operators(content: bytes, graph: "Graph", io: "Io") -> tuple[str, ...]:
+def check_operators(
+    content: bytes, graph: "Graph", io: "Io", *, subgraph: int = 0
+) -> tuple[str, ...]:
     """Return what is wrong with the operators of an int8 file; nothing when it is clean.
 
-    The file must hold the graph's operations one to one, in order, and between its ends int8 and
-    int32 tensors only: no TRANSPOSE, no clip, no float operator.
+    The subgraph must hold the graph's operations one to one, in order, and between its ends int8
+    and int32 tensors only: no TRANSPOSE, no clip, no float operator.
     """
     ends = _INT8_ENDS[io]
     wanted = (*ends[:1], *map(_name, graph.ops), *ends[1:])
-    return operator_problems(content, wanted, types=INT8_TYPES, kind="int8")
+    return operator_problems(content, wanted, types=INT8_TYPES, kind="int8", subgraph=subgraph)
 
 
 def int16_operators(graph: "Graph", io: "Io") -> tuple[str, ...]:
@@ -96,7 +100,12 @@ def float_operators(graph: "Graph", unpacked: Callable[[Op], bool]) -> tuple[str
 
 
 def operator_problems(
-    content: bytes, wanted: tuple[str, ...], *, types: frozenset[str], kind: str
+    content: bytes,
+    wanted: tuple[str, ...],
+    *,
+    types: frozenset[str],
+    kind: str,
+    subgraph: int = 0,
 ) -> tuple[str, ...]:
     """Return what is wrong with a file's operators and types; nothing when it is clean.
 
@@ -105,8 +114,9 @@ def operator_problems(
         wanted: operators in order.
         types: allowed types of all tensors but the inputs and outputs.
         kind: what such files are called, for messages.
+        subgraph: number of the one that is looked at.
     """
-    found = read_content(content)
+    found = read_content(content, subgraph=subgraph)
     problems: list[str] = []
     foreign = sorted(set(found.operators) - {*OPERATORS.values(), *wanted})
     if foreign:

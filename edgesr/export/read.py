@@ -1,13 +1,13 @@
-"""Read an integer .tflite file back into its graph: ``write_int8`` and ``write_int16x8`` undone.
+"""Read an integer .tflite file back into its graph: the writers undone.
 
 Files of other writers are read too where they hold nothing but operations that are simulated.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,7 @@ _DTYPES: Mapping[str, npt.DTypeLike] = {"INT8": np.int8, "INT32": np.int32, "INT
 _BITS: Mapping[str, int] = {"INT8": 8, "INT16": 16}
 _IO: Mapping[str, Io] = {"INT8": "int8", "UINT8": "uint8", "FLOAT32": "float32"}
 _RANK = 4
+_Read = TypeVar("_Read")
 _FREE = -1
 
 
@@ -69,13 +70,55 @@ class ReadModel:
     metadata: Mapping[str, str]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadSignatures:
+    """What an int8 file of several signatures, or of several inputs, holds.
+
+    Attributes:
+        signatures: network by name of the signature, in the file's order.
+        shape: height and width of the smallest input where it has only one size, else None.
+        metadata: text entries by key.
+    """
+
+    signatures: Mapping[str, QuantizedGraph]
+    shape: tuple[int, int] | None
+    metadata: Mapping[str, str]
+
+
 def read_model(model: Path | bytes) -> ReadModel:
-    """Read a file.
+    """Read a file of one input and one output.
 
     Raises:
         CheckpointError: the file is missing, truncated, no .tflite, or holds something that has no
             integer simulation.
     """
+    return _read(model, lambda reader: reader.read())
+
+
+def read_signatures(model: Path | bytes) -> ReadSignatures:
+    """Read an int8 file of any number of signatures, each with int8 inputs and one int8 output.
+
+    Raises:
+        CheckpointError: as for ``read_model``, or the file names no signature.
+    """
+
+    def read(first: "_Reader") -> ReadSignatures:
+        found: dict[str, QuantizedGraph] = {}
+        for entry in first.model.signatureDefs or ():
+            part = _Reader(
+                file=first.file, model=first.model, size=first.size, index=entry.subgraphIndex
+            )
+            found[_text(entry.signatureKey)] = part.read_signature()
+        if not found:
+            raise first.refused("has no signatures")
+        return ReadSignatures(
+            signatures=found, shape=first.smallest_shape(), metadata=first.metadata()
+        )
+
+    return _read(model, read)
+
+
+def _read(model: Path | bytes, read: "Callable[[_Reader], _Read]") -> "_Read":
     name = "<bytes>" if isinstance(model, bytes) else str(model)
     try:
         content = model if isinstance(model, bytes) else model.read_bytes()
@@ -87,7 +130,7 @@ def read_model(model: Path | bytes) -> ReadModel:
         raise CheckpointError(f"{name}: no TFL3 mark, want a .tflite file")
     try:
         packed = schema.ModelT.InitFromPackedBuf(content)
-        return _Reader(file=name, model=packed, size=len(content)).read()
+        return read(_Reader(file=name, model=packed, size=len(content)))
     except GraphError as error:
         raise CheckpointError(f"{name}: {error}") from error
     except _DAMAGED as error:
@@ -104,12 +147,15 @@ class _Reader:
     file: str
     model: Any
     size: int
+    index: int = 0
     names: dict[int, str] = field(default_factory=dict)
     grids: dict[str, QParams] = field(default_factory=dict)
     weights: dict[str, QuantizedWeight] = field(default_factory=dict)
     narrowed: dict[int, int] = field(default_factory=dict)
 
     def read(self) -> ReadModel:
+        if len(self.model.subgraphs or ()) != 1:
+            raise self.refused(f"{len(self.model.subgraphs or ())} subgraphs, want 1")
         graph = self._graph()
         if len(graph.inputs) != 1 or len(graph.outputs) != 1:
             raise self.refused("has not one input and one output")
@@ -146,13 +192,46 @@ class _Reader:
         quantized = QuantizedGraph(
             graph=read, qparams=self.grids, weights=self.weights, scheme=scheme
         )
-        return ReadModel(quantized=quantized, io=io, shape=shape, metadata=self._metadata())
+        return ReadModel(quantized=quantized, io=io, shape=shape, metadata=self.metadata())
+
+    def read_signature(self) -> QuantizedGraph:
+        """Read one subgraph whose inputs and output are int8."""
+        graph = self._graph()
+        if not len(graph.inputs) or len(graph.outputs) != 1:
+            raise self.refused("a signature has not inputs and one output")
+        self._name_tensors({})
+        numbers = [int(number) for number in graph.inputs]
+        sides = {number: int(self.tensor(number).shape[1]) for number in numbers}
+        specs = [
+            TensorSpec(
+                name=self.activation(number),
+                channels=int(self.tensor(number).shape[3]),
+                enlarged=sides[number] // min(sides.values()),
+            )
+            for number in numbers
+        ]
+        ops = tuple(self._op(number, one) for number, one in enumerate(graph.operators))
+        read = Graph(
+            name=_text(graph.name),
+            inputs=tuple(specs),
+            outputs=(self.activation(int(graph.outputs[0])),),
+            ops=ops,
+        )
+        infer_shapes(read, *(self.smallest_shape() or PLACEHOLDER_SIZE))
+        return QuantizedGraph(graph=read, qparams=self.grids, weights=self.weights, scheme=WI8_AI8)
+
+    def smallest_shape(self) -> tuple[int, int] | None:
+        """Return height and width of the smallest input where it has only one size."""
+        numbers = [int(number) for number in self._graph().inputs]
+        shapes = [self._shape(number) for number in numbers]
+        known = [shape for shape in shapes if shape is not None]
+        return min(known) if len(known) == len(shapes) else None
 
     def tensor(self, number: int) -> Any:
         """Return the tensor ``number``; negative numbers are missing optional inputs."""
         if number < 0:
             raise self.refused("an operator lacks an input that is needed, such as a bias")
-        return self.model.subgraphs[0].tensors[number]
+        return self.model.subgraphs[self.index].tensors[number]
 
     def activation(self, number: int) -> str:
         """Return the name of a tensor that is computed, after taking its grid."""
@@ -212,12 +291,11 @@ class _Reader:
         )
 
     def _graph(self) -> Any:
-        if len(self.model.subgraphs or ()) != 1:
-            raise self.refused(f"{len(self.model.subgraphs or ())} subgraphs, want 1")
-        for tensor in self.model.subgraphs[0].tensors:
+        graph = self.model.subgraphs[self.index]
+        for tensor in graph.tensors:
             if tensor.shape is not None and np.asarray(tensor.shape).size > _RANK:
                 raise self.refused(f"tensor {_text(tensor.name)!r} has more than {_RANK} axes")
-        return self.model.subgraphs[0]
+        return graph
 
     def dtype(self, number: int) -> str:
         """Return a tensor's type, such as ``INT8``."""
@@ -247,7 +325,7 @@ class _Reader:
 
     def _name_tensors(self, labels: Mapping[int, int]) -> None:
         used: set[str] = set()
-        for number in range(len(self.model.subgraphs[0].tensors)):
+        for number in range(len(self.model.subgraphs[self.index].tensors)):
             name = self.label(labels.get(number, number))
             while name in used:
                 name += f"#{number}"
@@ -283,7 +361,8 @@ class _Reader:
             return None
         return int(tensor.shape[1]), int(tensor.shape[2])
 
-    def _metadata(self) -> dict[str, str]:
+    def metadata(self) -> dict[str, str]:
+        """Return the file's text entries."""
         entries: dict[str, str] = {}
         for entry in self.model.metadata or ():
             name = _text(entry.name)

@@ -21,6 +21,7 @@ from edgesr.graph.ops import (
     Padding,
     Relu,
     Relu6,
+    SpaceToDepth,
 )
 from edgesr.quant.affine import bias_scales
 from edgesr.quant.int16x8 import WIDE_BITS
@@ -32,6 +33,7 @@ READABLE = (
     "ADD",
     "CONCATENATION",
     "DEPTH_TO_SPACE",
+    "SPACE_TO_DEPTH",
     "PAD",
     "RELU",
     "RELU6",
@@ -101,7 +103,7 @@ def read_op(tensors: Tensors, facts: OpFacts) -> tuple[Op, QuantizedWeight | Non
     return _plain(tensors, facts), None
 
 
-def _plain(tensors: Tensors, facts: OpFacts) -> Op:
+def _plain(tensors: Tensors, facts: OpFacts) -> Op:  # noqa: PLR0911 - one case an op
     count = 1 if facts.code == "PAD" else len(facts.inputs)
     inputs = tuple(tensors.activation(number) for number in facts.inputs[:count])
     output = tensors.activation(facts.output)
@@ -120,6 +122,8 @@ def _plain(tensors: Tensors, facts: OpFacts) -> Op:
             return Concatenation(**names)
         case "DEPTH_TO_SPACE":
             return DepthToSpace(**names, block=int(facts.options.blockSize))
+        case "SPACE_TO_DEPTH":
+            return SpaceToDepth(**names, block=int(facts.options.blockSize))
         case "PAD":
             return _pad(tensors, facts, names)
         case "RELU":

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from edgesr.export.pipeline import Export
     from edgesr.export.precisions import Network
     from edgesr.models.checkpoint import LoadedModel
+    from edgesr.models.denoiser_files import LoadedDenoiser
 
 SCHEMA = "edgesr/export/1"
 METADATA_KEY = "edgesr"
 
 
 def file_metadata(
-    loaded: "LoadedModel", calibration: "CalibrationSet | None", *, precision: str
+    loaded: "LoadedModel | LoadedDenoiser",
+    calibration: "CalibrationSet | None",
+    *,
+    precision: str,
 ) -> dict[str, str]:
     """Return the metadata of the file: one entry of JSON text."""
     facts = {
@@ -127,8 +131,8 @@ def _verification(export: "Export") -> dict[str, Any]:
         "kernels": "xnnpack",
         "values": fidelity.values,
         "mismatches": fidelity.mismatches,
-        "psnr_to_float": _finite(fidelity.psnr_to_float),
-        "worst_to_float": _finite(fidelity.worst_to_float),
+        "psnr_to_float": finite(fidelity.psnr_to_float),
+        "worst_to_float": finite(fidelity.worst_to_float),
         "max_error": fidelity.max_error,
         "colour_bias": list(fidelity.colour_bias),
         "protocol": "mai",
@@ -145,5 +149,6 @@ def _verification(export: "Export") -> dict[str, Any]:
     }
 
 
-def _finite(psnr: float) -> float | None:
+def finite(psnr: float) -> float | None:
+    """Return a PSNR for JSON, which has no infinity: None for equal images."""
     return round(psnr, 4) if math.isfinite(psnr) else None

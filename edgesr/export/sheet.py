@@ -23,7 +23,9 @@ from edgesr.quant.scheme import QParams
 PLACEHOLDER_SIZE = (64, 64)
 """Size that a file for every size names until the caller sets another."""
 
-_DESCRIPTION = "edgesr super-resolution"
+DESCRIPTION = "edgesr super-resolution"
+"""What viewers show of a file."""
+
 _INTEGERS: Mapping[int, type[np.signedinteger]] = {8: np.int8, 16: np.int16}
 _KINDS: Mapping[int, Kind] = {8: "int8", 16: "int16"}
 
@@ -41,6 +43,7 @@ class Sheet:
         constants: how weights are stored.
         shape: height and width of the only input size, or None for every size.
         numbers: number in the file by name of the graph.
+        onto: collects the file, its newest subgraph empty; None starts a file.
         model: what collects the file.
     """
 
@@ -49,11 +52,12 @@ class Sheet:
     constants: Constants
     shape: tuple[int, int] | None
     numbers: dict[str, int] = field(default_factory=dict)
+    onto: ModelBuilder | None = None
     model: ModelBuilder = field(init=False)
     _shapes: Mapping[str, Shape] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.model = ModelBuilder(name=self.graph.name, description=_DESCRIPTION)
+        self.model = self.onto or ModelBuilder(name=self.graph.name, description=DESCRIPTION)
         self._shapes = infer_shapes(self.graph, *(self.shape or PLACEHOLDER_SIZE))
 
     def activation(self, name: str, *, label: str | None = None) -> int:

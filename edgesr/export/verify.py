@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,18 @@ from edgesr.litert import LiteModel
 from edgesr.metrics import psnr
 
 _LEVELS = 256
+
+
+class Upscales(Protocol):
+    """An opened file."""
+
+    @property
+    def scale(self) -> int:
+        """Upscaling factor."""
+
+    def upscale(self, lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Map ``(h, w, 3)`` RGB uint8 to ``(h * scale, w * scale, 3)``."""
+
 
 Reference = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Maps LR grey levels ``(h, w, 3)`` to SR in float32, clipped to [0, 255] but not rounded."""
@@ -71,7 +83,7 @@ class ConstantLevels:
 
 
 def compare(
-    file: LiteModel,
+    file: Upscales,
     images: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
     *,
     reference: Reference,

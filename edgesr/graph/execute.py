@@ -23,6 +23,7 @@ from edgesr.graph.ops import (
     Relu,
     Relu6,
     ResizeNearest,
+    SpaceToDepth,
     WeightedOp,
 )
 
@@ -53,7 +54,9 @@ def execute(graph: Graph, *inputs: Tensor, observe: Observe | None = None) -> Te
     return values[graph.outputs[0]].permute(0, 2, 3, 1).contiguous()
 
 
-def apply(op: Op, values: Mapping[str, Tensor]) -> Tensor:  # noqa: C901, PLR0911 - one case an op
+def apply(  # noqa: C901, PLR0911, PLR0912 - one case an op
+    op: Op, values: Mapping[str, Tensor]
+) -> Tensor:
     """Run one operation on ``(n, c, h, w)`` tensors by name."""
     first, *rest = (values[name] for name in op.inputs)
     match op:
@@ -65,6 +68,8 @@ def apply(op: Op, values: Mapping[str, Tensor]) -> Tensor:  # noqa: C901, PLR091
             return torch.cat([first, *rest], dim=1)
         case DepthToSpace(block=block):
             return depth_to_space(first, block)
+        case SpaceToDepth(block=block):
+            return space_to_depth(first, block)
         case PixelShuffle(block=block):
             return functional.pixel_shuffle(first, block)
         case Relu():
@@ -99,6 +104,14 @@ def depth_to_space(value: Tensor, block: int) -> Tensor:
     split = value.reshape(count, block, block, channels // block**2, height, width)
     merged = split.permute(0, 3, 4, 1, 5, 2)
     return merged.reshape(count, channels // block**2, height * block, width * block)
+
+
+def space_to_depth(value: Tensor, block: int) -> Tensor:
+    """Move pixels to channels in TFLite's order: ``(n, c, h, w)`` to smaller, undoing the above."""
+    count, channels, height, width = value.shape
+    split = value.reshape(count, channels, height // block, block, width // block, block)
+    merged = split.permute(0, 3, 5, 1, 2, 4)
+    return merged.reshape(count, channels * block**2, height // block, width // block)
 
 
 def same_padding(op: WeightedOp, height: int, width: int) -> tuple[int, int, int, int]:

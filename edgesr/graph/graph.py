@@ -15,10 +15,12 @@ class TensorSpec:
     Attributes:
         name: name of the tensor.
         channels: size of the last axis.
+        enlarged: how many times its height and width are those that sizes are given for.
     """
 
     name: str
     channels: int
+    enlarged: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,6 +90,16 @@ class DepthToSpace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpaceToDepth:
+    """Pixels to channels in TFLite's order: channel ``(i * block + j) * c_in + c``."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    block: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Relu:
     """``max(x, 0)``."""
 
@@ -177,7 +187,16 @@ class ChannelAffine:
 
 WeightedOp = Conv2D | DepthwiseConv2D
 LoweredOp = (
-    WeightedOp | Add | Concatenation | DepthToSpace | Relu | Relu6 | Clip | ResizeNearest | Pad
+    WeightedOp
+    | Add
+    | Concatenation
+    | DepthToSpace
+    | SpaceToDepth
+    | Relu
+    | Relu6
+    | Clip
+    | ResizeNearest
+    | Pad
 )
 Op = LoweredOp | ChannelGather | PixelShuffle | ChannelAffine
 

@@ -14,6 +14,7 @@ from edgesr.graph.ops import (
     Pad,
     PixelShuffle,
     ResizeNearest,
+    SpaceToDepth,
     WeightedOp,
 )
 
@@ -22,12 +23,17 @@ Shape = tuple[int, int, int]
 
 
 def infer_shapes(graph: Graph, height: int, width: int) -> dict[str, Shape]:
-    """Return ``(h, w, c)`` of every tensor when all inputs are ``height`` x ``width``.
+    """Return ``(h, w, c)`` of every tensor when inputs are ``height`` x ``width``.
+
+    Inputs that are ``enlarged`` have so many times this size.
 
     Raises:
         GraphError: an operation gets shapes that it cannot take.
     """
-    shapes: dict[str, Shape] = {spec.name: (height, width, spec.channels) for spec in graph.inputs}
+    shapes: dict[str, Shape] = {
+        spec.name: (height * spec.enlarged, width * spec.enlarged, spec.channels)
+        for spec in graph.inputs
+    }
     for op in graph.ops:
         shapes[op.output] = _shape(op, shapes)
     return shapes
@@ -51,7 +57,9 @@ def upscaling_factor(graph: Graph) -> int:
     return scale
 
 
-def _shape(op: Op, shapes: Mapping[str, Shape]) -> Shape:  # noqa: PLR0911 - one case an op
+def _shape(  # noqa: C901, PLR0911 - one case an op
+    op: Op, shapes: Mapping[str, Shape]
+) -> Shape:
     height, width, channels = shapes[op.inputs[0]]
     match op:
         case Conv2D():
@@ -67,6 +75,9 @@ def _shape(op: Op, shapes: Mapping[str, Shape]) -> Shape:  # noqa: PLR0911 - one
         case DepthToSpace(block=block) | PixelShuffle(block=block):
             _want(op, channels % block**2, 0, f"channels modulo {block**2}")
             return height * block, width * block, channels // block**2
+        case SpaceToDepth(block=block):
+            _want(op, (height % block, width % block), (0, 0), f"height and width modulo {block}")
+            return height // block, width // block, channels * block**2
         case ResizeNearest(factor=factor):
             return height * factor, width * factor, channels
         case Pad(before=before, after=after):

@@ -1,6 +1,6 @@
 """Run a float graph over calibration images and find the grid of every tensor."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -86,3 +86,11 @@ def calibrate(
         raise DataError("calibration got no image; name a folder with training images")
     qparams = {name: one.qparams(bits.get(name, BITS)) for name, one in seen.items()}
     return Calibration(observer=observer, count=count, qparams=qparams, observers=seen)
+
+
+def some_of(batches: Sequence[CalibrationBatch], pixels: int) -> CalibrationBatch:
+    """Take images of the first one's size, spread evenly, about as many pixels as asked for."""
+    size = batches[0].inputs.shape[1:]
+    found = torch.cat([batch.inputs for batch in batches if batch.inputs.shape[1:] == size])
+    count = min(len(found), max(1, pixels // size[:2].numel()))
+    return CalibrationBatch(inputs=found[torch.arange(count) * len(found) // count])

@@ -8,10 +8,11 @@ Source: Nagel et al. 2019, "Data-Free Quantization through Weight Equalization a
 Correction", arXiv 1906.04721, section 4.1; with ranges of activations here instead of weights.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -30,7 +31,19 @@ def equalize(graph: Graph, batches: Iterable[CalibrationBatch]) -> Graph:
     Factors are within 1/8 and 8. Channels that are dead keep what they have. Tensors with several
     readers, and those behind a ReLU6, are left alone: they are not homogeneous or not private.
     """
-    pairs = _pairs(graph)
+    return equalize_together([graph], [batches])[0]
+
+
+def equalize_together(
+    graphs: Sequence[Graph], batches: Sequence[Iterable[CalibrationBatch]]
+) -> list[Graph]:
+    """Do so for graphs that differ in scales and shifts alone, with the same factors in all.
+
+    Args:
+        graphs: of one structure, such as a denoiser at several timesteps.
+        batches: what each is fed.
+    """
+    pairs = _pairs(graphs[0])
     largest: dict[str, Tensor] = {}
 
     def observe(name: str, values: Tensor) -> None:
@@ -38,11 +51,22 @@ def equalize(graph: Graph, batches: Iterable[CalibrationBatch]) -> Graph:
             found = values.abs().amax(dim=(0, 2, 3))
             largest[name] = torch.maximum(largest.get(name, found), found)
 
-    for batch in batches:
-        execute(graph, batch.inputs.to(torch.float32), observe=observe)
+    for graph, fed in zip(graphs, batches, strict=True):
+        for batch in fed:
+            execute(graph, batch.inputs.to(torch.float32), observe=observe)
+    factors = {name: _factors(largest[name].double().numpy()) for name in pairs}
+    return [_divided(graph, pairs, factors) for graph in graphs]
+
+
+def _divided(
+    graph: Graph,
+    pairs: Mapping[str, tuple[str, str]],
+    by: Mapping[str, npt.NDArray[np.float64]],
+) -> Graph:
+    """Divide the channels of tensors; their makers and readers are ``pairs``."""
     ops: dict[str, Op] = {op.name: op for op in graph.ops}
     for tensor, (first, second) in pairs.items():
-        factors = _factors(largest[tensor].double().numpy())
+        factors = by[tensor]
         before, after = ops[first], ops[second]
         assert isinstance(before, Conv2D)  # noqa: S101 - pairs holds nothing else
         assert isinstance(after, Conv2D)  # noqa: S101
@@ -73,9 +97,7 @@ def _pairs(graph: Graph) -> dict[str, tuple[str, str]]:
     }
 
 
-def _factors(
-    largest: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _factors(largest: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return what to divide every channel by: its maximum over the geometric mean of all."""
     alive = largest > _LEAST_SHARE * largest.max()
     if not alive.any():

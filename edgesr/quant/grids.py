@@ -20,39 +20,53 @@ from edgesr.graph.ops import (
     Relu,
     Relu6,
     ResizeNearest,
+    SpaceToDepth,
     is_selection,
 )
 from edgesr.quant.affine import choose_qparams
 from edgesr.quant.scheme import GREY_LEVELS, QParams
 
-_SHARING = (Concatenation, DepthToSpace, Pad, Relu, Relu6)
+_SHARING = (Concatenation, DepthToSpace, SpaceToDepth, Pad, Relu, Relu6)
 """Operations that move bytes: inputs and output must be on one grid."""
 
 FINEST_ADD_INPUT = np.float32(2.0**-9)
 """XNNPACK takes an ADD whose input scales are at least 2**-10 of the output's."""
 
 
+def grey_ends(graph: Graph) -> dict[str, QParams]:
+    """Return the grid of grey levels for every input and output: both are images in [0, 255]."""
+    names = (*(spec.name for spec in graph.inputs), *graph.outputs)
+    return dict.fromkeys(names, GREY_LEVELS)
+
+
 def assign_qparams(
-    graph: Graph, observed: Mapping[str, QParams], *, fixed_ends: bool = True
+    graph: Graph, observed: Mapping[str, QParams], *, ends: Mapping[str, QParams] | None = None
 ) -> dict[str, QParams]:
     """Return the grid of every tensor of a lowered graph without clips.
 
-    Input and output are images on the fixed grid of grey levels, whatever was observed; an ADD that
-    feeds the output writes to that grid at once, so that its saturation is the clip to [0, 255].
+    Tensors of ``ends`` are on fixed grids, whatever was observed; an ADD that feeds such an output
+    writes to its grid at once, so that its saturation is the clip to the grid's range.
 
     Args:
         graph: network; its tensors that share bytes get one grid.
         observed: grid by tensor, as calibrated.
-        fixed_ends: False puts input and output on their observed grids, as other converters do.
+        ends: fixed grids of inputs and outputs, by tensor; those that are not named are on their
+            observed grids. None puts all of them on grey levels.
 
     Raises:
-        GraphError: an operation has no int8 form, or a tensor was never observed.
+        GraphError: an operation has no int8 form, a tensor was never observed, or two ends that
+            share bytes are to have different grids.
     """
     _refuse_unquantizable(graph)
     groups = shared_grids(graph)
-    fixed = {groups[name] for name in (*(spec.name for spec in graph.inputs), *graph.outputs)}
-    fixed = fixed if fixed_ends else set()
-    grids = dict.fromkeys(fixed, GREY_LEVELS)
+    grids: dict[str, QParams] = {}
+    for name, grid in (grey_ends(graph) if ends is None else ends).items():
+        if grids.setdefault(groups[name], grid) != grid:
+            raise GraphError(
+                f"{graph.name}: {name!r} shares its bytes with a tensor on another fixed grid; "
+                "give both one grid"
+            )
+    fixed = set(grids)
     for group in dict.fromkeys(groups.values()):
         if group not in fixed:
             grids[group] = _joined(group, [n for n, g in groups.items() if g == group], observed)

@@ -1,5 +1,7 @@
 """Counts of the values that a tensor takes, in bins that grow with its range."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -58,6 +60,29 @@ class Histogram:
         self.counts += counts.double().numpy()
         self.counts[-self.first] -= zeros
 
+    def add(self, part: "Histogram") -> None:
+        """Count what another histogram has seen as well."""
+        self.zeros += part.zeros
+        self.low, self.high = min(self.low, part.low), max(self.high, part.high)
+        if part.width == 0.0:
+            return
+        if self.width == 0.0:
+            self.width, self.first, self.counts = part.width, part.first, part.counts.copy()
+            return
+        if part.width > self.width:
+            self._merge(round(part.width / self.width))
+            self.width = part.width
+        ratio = round(self.width / part.width)
+        numbers = np.floor_divide(np.arange(len(part.counts)) + part.first, ratio)
+        first = min(self.first, int(numbers[0]))
+        last = max(self.first + len(self.counts), int(numbers[-1]) + 1)
+        added = np.bincount(numbers - first, weights=part.counts, minlength=last - first)
+        own = (self.first - first, last - self.first - len(self.counts))
+        self.first, self.counts = first, np.pad(self.counts, own) + added
+        if len(self.counts) > MAX_BINS:
+            self._merge(2)
+            self.width *= 2.0
+
     def saturation(self, qparams: QParams) -> float:
         """Return the share of values, 0 to 1, further than one step outside the grid."""
         centres = self.centres()
@@ -96,3 +121,11 @@ class Histogram:
         numbers = np.floor_divide(np.arange(len(self.counts)) + self.first, ratio)
         merged = np.bincount(numbers - numbers[0], weights=self.counts)
         self.first, self.counts = int(numbers[0]), merged.astype(np.float64)
+
+
+def joined(parts: Iterable[Histogram]) -> Histogram:
+    """Return one histogram of all that ``parts`` have seen; they stay as they are."""
+    total = Histogram()
+    for part in parts:
+        total.add(part)
+    return total

@@ -1,6 +1,6 @@
 """Find the range of a tensor from the values that it takes during calibration."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Protocol
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from edgesr.quant.affine import choose_qparams
 from edgesr.quant.entropy import entropy_range
-from edgesr.quant.histogram import Histogram
+from edgesr.quant.histogram import Histogram, joined
 from edgesr.quant.range_search import (
     Range,
     dobi_range,
@@ -55,6 +55,12 @@ class HistogramObserver:
     def update(self, values: Tensor) -> None:
         """Take in one batch."""
         self.histogram.update(values)
+
+    def joined(self, others: Iterable[Observer]) -> "HistogramObserver":
+        """Return an observer of the same kind that has seen what ``others`` have, and no more."""
+        made = HistogramObserver(self._search)
+        made.histogram = joined(other.histogram for other in others)
+        return made
 
     def qparams(self, bits: int = BITS) -> QParams:
         """Return the best grid found."""

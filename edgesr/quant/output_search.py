@@ -6,7 +6,7 @@ grid is tried where it acts: one tensor on its grid, the rest of the network in 
 output compared with the float network's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,35 +24,39 @@ _PERCENTS = (99.9, 99.95, 99.975, 99.99, 99.995, 99.999, 100.0)
 _NARROW_PERCENTS = (97.0, 98.0, 99.0, 99.5)
 _WIDE_CODES = 8
 _ROUNDING = 1.0 / 12.0
+"""Squared error of rounding to whole steps."""
 
 
 @torch.no_grad()
 def search_ranges(
-    graph: Graph,
+    graphs: Sequence[Graph],
     qparams: Mapping[str, QParams],
     observers: Mapping[str, Observer],
-    batch: CalibrationBatch,
+    batches: Sequence[CalibrationBatch],
 ) -> dict[str, QParams]:
     """Return ``qparams`` with the best of several ranges for every tensor that shares no grid.
 
     Tried are the ranges between percentiles of the values seen, and what ``qparams`` has.
 
     Args:
-        graph: lowered graph in float32.
+        graphs: lowered graph in float32, or several of one structure that are on the same grids.
         qparams: grid by tensor.
         observers: what was seen, by tensor.
-        batch: images to compare outputs on, of one size.
+        batches: images to compare outputs on, of one size, one batch a graph.
     """
+    graph = graphs[0]
     groups = shared_grids(graph)
     private = {name for name in groups if list(groups.values()).count(groups[name]) == 1}
     ends = {*(spec.name for spec in graph.inputs), *graph.outputs}
-    values = {graph.inputs[0].name: batch.inputs.permute(0, 3, 1, 2).float()}
-    for op in graph.ops:
-        values[op.output] = apply(op, values)
+    runs = [(one, all_values(one, batch)) for one, batch in zip(graphs, batches, strict=True)]
+    output = qparams[graph.outputs[0]]
     result = dict(qparams)
     for name in sorted(private - ends):
         grids = [qparams[name], *_candidates(observers[name], qparams[name].bits)]
-        errors = [_output_error(graph, name, grid, values) for grid in grids]
+        errors = [
+            sum(_output_error(one, name, grid, values, output) for one, values in runs)
+            for grid in grids
+        ]
         result[name] = grids[min(range(len(grids)), key=errors.__getitem__)]
     return result
 
@@ -63,11 +67,26 @@ def _candidates(seen: Observer, bits: int) -> list[QParams]:
     return [choose_qparams(low, high, bits=bits) for low, high in ranges]
 
 
-def _output_error(graph: Graph, tensor: str, grid: QParams, values: Mapping[str, Tensor]) -> float:
-    """Return how bad the clipped output is when ``tensor`` alone is on ``grid``.
+@torch.no_grad()
+def all_values(graph: Graph, batch: CalibrationBatch) -> dict[str, Tensor]:
+    """Return every tensor of the float graph for ``batch``, ``(n, c, h, w)`` by name."""
+    values = {graph.inputs[0].name: batch.inputs.permute(0, 3, 1, 2).float()}
+    for op in graph.ops:
+        values[op.output] = apply(op, values)
+    return values
 
-    That is the mean over images of ``log(squared error + 1/12)``, as the mean PSNR is: an image
-    with a few steep edges counts as much as any other. 1/12 is what rounding the output adds.
+
+@torch.no_grad()
+def output_on_grid(
+    graph: Graph, tensor: str, grid: QParams, values: Mapping[str, Tensor]
+) -> Tensor:
+    """Return the output when ``tensor`` alone is on ``grid`` and all else in float32.
+
+    Args:
+        graph: float graph.
+        tensor: name of the tensor that is rounded.
+        grid: where to.
+        values: what ``all_values`` gave.
     """
     steps = (values[tensor] / float(grid.scale)).round()
     steps.clamp_(grid.code_min - grid.zero_point, grid.code_max - grid.zero_point)
@@ -77,8 +96,20 @@ def _output_error(graph: Graph, tensor: str, grid: QParams, values: Mapping[str,
             changed[op.output] = apply(
                 op, {name: changed.get(name, values[name]) for name in op.inputs}
             )
-    output = graph.outputs[0]
-    wanted = values[output].clamp(0.0, 255.0)
-    found = changed.get(output, values[output]).clamp(0.0, 255.0)
-    errors = (found - wanted).square().mean(dim=(1, 2, 3), dtype=torch.float64)
+    return changed.get(graph.outputs[0], values[graph.outputs[0]])
+
+
+def _output_error(
+    graph: Graph, tensor: str, grid: QParams, values: Mapping[str, Tensor], output: QParams
+) -> float:
+    """Return how bad the clipped output is when ``tensor`` alone is on ``grid``.
+
+    That is the mean over images of ``log(squared error + 1/12)``, in steps of the ``output``, as
+    the mean PSNR is: an image with a few steep edges counts as much as any other. 1/12 is what
+    rounding the output adds.
+    """
+    wanted = values[graph.outputs[0]].clamp(output.low, output.high)
+    found = output_on_grid(graph, tensor, grid, values).clamp(output.low, output.high)
+    steps = (found - wanted) / float(output.scale)
+    errors = steps.square().mean(dim=(1, 2, 3), dtype=torch.float64)
     return float((errors + _ROUNDING).log().mean())

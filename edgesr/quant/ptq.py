@@ -3,22 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
 from edgesr.graph.graph import Graph
 from edgesr.graph.ops import Conv2D, DepthwiseConv2D, is_selection
 from edgesr.graph.passes import drop_clip
 from edgesr.quant.affine import bias_scales, quantize_bias
-from edgesr.quant.calibrate import Calibration, CalibrationBatch, calibrate
+from edgesr.quant.calibrate import Calibration, CalibrationBatch, calibrate, some_of
 from edgesr.quant.dorefa import dorefa_weights
 from edgesr.quant.equalize import equalize
-from edgesr.quant.grids import assign_qparams
+from edgesr.quant.grids import assign_qparams, grey_ends
 from edgesr.quant.layerwise import fit_layers, trained_layers
 from edgesr.quant.output_search import search_ranges
 from edgesr.quant.output_step import share_output_step
 from edgesr.quant.recipe import OURS, PtqRecipe
 from edgesr.quant.reconstruction import reconstruct
-from edgesr.quant.scheme import GREY_LEVELS, QuantizedGraph
+from edgesr.quant.scheme import GREY_LEVELS, QParams, QuantizedGraph
 from edgesr.quant.weights import channel_axis, quantize_weights
 from edgesr.quant.widths import layer_bits, tensor_bits
 
@@ -51,29 +49,39 @@ def quantize_graph(
     graph: Graph,
     batches: Sequence[CalibrationBatch],
     recipe: PtqRecipe = OURS,
+    *,
+    ends: Mapping[str, QParams] | None = None,
 ) -> PtqResult:
-    """Quantize a lowered graph of images in [0, 255].
+    """Quantize a lowered graph.
 
     Args:
-        graph: network, lowered; its final clip to [0, 255] becomes the saturation of the output.
-        batches: calibration images, grey levels 0 to 255.
+        graph: network, lowered; its final clip to the range of a fixed output grid becomes the
+            saturation of the output.
+        batches: calibration images in the network's range.
         recipe: how.
+        ends: fixed grids of inputs and outputs, by tensor; those that are not named are
+            calibrated. None is a network of images in [0, 255]: as ``recipe.fixed_ends`` says.
 
     Raises:
         GraphError: the graph holds an operation without integer form, or values that are not
             finite.
         DataError: there are no images.
     """
-    graph = drop_clip(graph, low=GREY_LEVELS.low, high=GREY_LEVELS.high)
+    if ends is None:
+        graph = drop_clip(graph, low=GREY_LEVELS.low, high=GREY_LEVELS.high)
+        ends = grey_ends(graph) if recipe.fixed_ends else {}
+    elif graph.outputs[0] in ends:
+        output = ends[graph.outputs[0]]
+        graph = drop_clip(graph, low=output.low, high=output.high)
     if recipe.equalize:
         graph = equalize(graph, batches)
     calibration = calibrate(
         graph, batches, observer=recipe.observer, bits=tensor_bits(graph, recipe.scheme)
     )
-    qparams = assign_qparams(graph, calibration.qparams, fixed_ends=recipe.fixed_ends)
+    qparams = assign_qparams(graph, calibration.qparams, ends=ends)
     if recipe.output_search:
-        images = _some_of(batches, _SEARCH_PIXELS)
-        qparams = search_ranges(graph, qparams, calibration.observers, images)
+        images = some_of(batches, _SEARCH_PIXELS)
+        qparams = search_ranges([graph], qparams, calibration.observers, [images])
     if recipe.output_step:
         qparams = share_output_step(graph, qparams, calibration.observers)
     weights = quantize_weights(graph, qparams, layer_bits(graph, recipe.scheme))
@@ -98,7 +106,7 @@ def _fitted(
     if recipe.rounding in {"adaround", "block"}:
         quantized = reconstruct(
             quantized,
-            _some_of(batches, _RECONSTRUCTION_PIXELS),
+            some_of(batches, _RECONSTRUCTION_PIXELS),
             layers=1 if recipe.rounding == "adaround" else _BLOCK_LAYERS,
             iterations=recipe.iterations,
         )
@@ -106,7 +114,7 @@ def _fitted(
         quantized = _bent(quantized)
     corrected = {"none": [], "last": layers[-1:], "all": layers}[recipe.bias_correction]
     rounded = layers if recipe.rounding == "gptq" else []
-    batch = _some_of(batches, _CORRECTION_PIXELS)
+    batch = some_of(batches, _CORRECTION_PIXELS)
     return fit_layers(quantized, batch, rounded=rounded, corrected=corrected)
 
 
@@ -122,11 +130,3 @@ def _bent(quantized: QuantizedGraph) -> QuantizedGraph:
             bias = quantize_bias(op.bias, steps)
             weights[op.name] = replace(old, values=values, scales=scales, bias=bias)
     return replace(quantized, weights=weights)
-
-
-def _some_of(batches: Sequence[CalibrationBatch], pixels: int) -> CalibrationBatch:
-    """Take images of the first one's size, spread evenly, about as many pixels as asked for."""
-    size = batches[0].inputs.shape[1:]
-    found = torch.cat([batch.inputs for batch in batches if batch.inputs.shape[1:] == size])
-    count = min(len(found), max(1, pixels // size[:2].numel()))
-    return CalibrationBatch(inputs=found[torch.arange(count) * len(found) // count])

@@ -25,6 +25,7 @@ from edgesr.graph.ops import (
     Pad,
     Relu,
     Relu6,
+    SpaceToDepth,
     WeightedOp,
 )
 from edgesr.quant import builtin, xnnpack
@@ -133,7 +134,7 @@ def step(
         case Pad():
             shifted = {op.inputs[0]: first - target.zero_point}
             return apply(op, shifted) + target.zero_point
-        case Concatenation() | DepthToSpace():
+        case Concatenation() | DepthToSpace() | SpaceToDepth():
             return apply(op, values)
         case _:
             raise GraphError(f"layer {op.name}: {type(op).__name__} has no int8 simulation")

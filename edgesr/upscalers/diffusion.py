@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgesr.diffusion.centre import RegressionCentre
 from edgesr.diffusion.colour import find_colour_fix
 from edgesr.diffusion.conditioned import ConditionedDenoiser, enlarge
 from edgesr.diffusion.path import Path as DiffusionPath
@@ -37,6 +38,7 @@ class DiffusionUpscaler:
         seed: of the noise.
         sampler: a name in ``SAMPLERS``; ``ddim`` is deterministic but for the start.
         colour_fix: a name in ``COLOUR_FIXES``; None leaves the colours as they are sampled.
+        name: what results call it; None takes the path.
 
     Raises:
         CheckpointError: the file is missing, damaged, no denoiser, or of another scale.
@@ -57,6 +59,7 @@ class DiffusionUpscaler:
         seed: int = 0,
         sampler: str = DEFAULT_SAMPLER,
         colour_fix: str | None = None,
+        name: str | None = None,
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
@@ -64,12 +67,13 @@ class DiffusionUpscaler:
         self._whole = path_of(loaded.schedule, loaded.path)
         self._path = sampling_path(loaded, steps)
         find_sampler(sampler)
-        self.name = f"{path} ({self._path.num_steps} steps)"
+        count = self._path.num_steps
+        self.name = f"{name or path} ({count} step{'s' * (count != 1)})"
         self.scale = loaded.scale
         self.num_steps = self._path.num_steps
         self.halo = halo_of(loaded.descriptor)
         self._multiple = loaded.descriptor.multiple
-        self._network = loaded.module
+        self._network, self._centre = loaded.module, loaded.centre
         self._seed, self._sampler = seed, sampler
         self._fix = None if colour_fix is None else find_colour_fix(colour_fix)
 
@@ -114,9 +118,9 @@ class DiffusionUpscaler:
 
         network = TiledNetwork(self._network, tiles, on_tile=step_on)
         batch = from_grey_levels(torch.from_numpy(np.ascontiguousarray(lr)).permute(2, 0, 1)[None])
-        sampled = ConditionedDenoiser(network, self._whole).sample(
-            batch, seed=self._seed, path=self._path, sampler=self._sampler
-        )
+        regression = None if self._centre is None else RegressionCentre(self._centre, tile=tile)
+        denoiser = ConditionedDenoiser(network, self._whole, regression=regression)
+        sampled = denoiser.sample(batch, seed=self._seed, path=self._path, sampler=self._sampler)
         if self._fix is not None:
             sampled = self._fix(sampled, enlarge(batch, self.scale))
         levels = to_grey_levels(sampled)[0].round().to(torch.uint8)

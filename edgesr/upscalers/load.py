@@ -6,7 +6,9 @@ from pathlib import Path
 from edgesr.errors import CheckpointError, MissingDependencyError, UsageError
 from edgesr.upscalers.bicubic import BicubicUpscaler
 from edgesr.upscalers.protocol import Upscaler
+from edgesr.upscalers.step_schedule import read_schedule
 from edgesr.zoo import ZOO
+from edgesr.zoo.find import find_entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +16,7 @@ class Sampling:
     """How a diffusion denoiser is sampled.
 
     Attributes:
-        steps: how many of its path's steps to take; None takes all.
+        steps: how many of its path's steps to take; None takes those that its file names, or all.
         seed: of the noise.
         sampler: a name in ``edgesr.diffusion.samplers.SAMPLERS``.
         colour_fix: a name in ``edgesr.diffusion.colour.COLOUR_FIXES``; None leaves the colours.
@@ -39,8 +41,10 @@ def load_upscaler(
 ) -> Upscaler:
     """Load an upscaler.
 
+    One step of a shipped denoiser is taken by its one-step student, where its card names one.
+
     Args:
-        source: a name in ``ZOO``, ``bicubic``, a ``.tflite``, ``.safetensors`` or ``.pth`` file,
+        source: a name in ``ZOO`` or of a pulled network, ``bicubic``, a ``.tflite``, ``.safetensors`` or ``.pth`` file,
             or a run folder.
         scale: upscaling factor; needed for ``bicubic`` and for a ``.pth``, checked elsewhere.
         model: network of a ``.pth``; ignored by what names its own.
@@ -57,30 +61,33 @@ def load_upscaler(
         if scale is None:
             raise UsageError("bicubic has no scale of its own; give --scale")
         return BicubicUpscaler(scale=scale)
-    entry = ZOO.get(str(source))
-    path = Path(source) if entry is None else entry.tflite
+    entry = find_entry(source, steps=sampling.steps)
+    path = Path(source) if entry is None else entry.intact(entry.runs)
     if not path.exists():
         known = ", ".join(["bicubic", *ZOO])
         raise CheckpointError(f"{source}: no such model or file; name one of {known} or a file")
+    name = None if entry is None else entry.name
     if path.suffix == ".tflite":
-        _refuse_sampling(path, sampling)
-        from edgesr.upscalers.tflite import TfliteUpscaler
-
-        name = None if entry is None else entry.name
-        return TfliteUpscaler(path, scale=scale, threads=threads, name=name)
+        return _tflite(path, name=name, scale=scale, threads=threads, sampling=sampling)
     if path.is_dir() or path.suffix in {".safetensors", ".pth"}:
-        return _network(path, model=model, scale=scale, threads=threads, sampling=sampling)
+        options = _Options(name=name, model=model, scale=scale, threads=threads)
+        return _network(path, options, sampling)
     wanted = "a run folder, .tflite, .safetensors or .pth"
     raise CheckpointError(f"{path}: is no model file, want {wanted}")
 
 
 def is_sampled(source: str | Path) -> bool:
-    """Tell whether a source is a diffusion denoiser, which ``sampling`` is for.
+    """Tell whether a source is a diffusion denoiser, or a file of its steps.
 
     Raises:
         CheckpointError: it is a damaged file, or a folder without weights.
     """
+    entry = find_entry(source)
+    if entry is not None:
+        return entry.is_denoiser
     path = Path(source)
+    if path.is_file() and path.suffix == ".tflite":
+        return read_schedule(path) is not None
     if not (path.is_dir() or (path.is_file() and path.suffix == ".safetensors")):
         return False
     try:
@@ -90,9 +97,45 @@ def is_sampled(source: str | Path) -> bool:
     return is_denoiser(path)
 
 
-def _network(
-    path: Path, *, model: str | None, scale: int | None, threads: int | None, sampling: Sampling
+def _tflite(
+    path: Path,
+    *,
+    name: str | None,
+    scale: int | None,
+    threads: int | None,
+    sampling: Sampling,
 ) -> Upscaler:
+    if read_schedule(path) is None:
+        _refuse_sampling(path, sampling)
+        from edgesr.upscalers.tflite import TfliteUpscaler
+
+        return TfliteUpscaler(path, scale=scale, threads=threads, name=name)
+    if sampling.colour_fix is not None:
+        raise UsageError(
+            f"{path}: --colour-fix is for denoisers that PyTorch runs, not for a .tflite; drop it"
+        )
+    from edgesr.upscalers.stepwise import StepwiseUpscaler
+
+    return StepwiseUpscaler(
+        path,
+        scale=scale,
+        threads=threads,
+        steps=sampling.steps,
+        seed=sampling.seed,
+        sampler=sampling.sampler,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Options:
+    name: str | None
+    model: str | None
+    scale: int | None
+    threads: int | None
+
+
+def _network(path: Path, options: _Options, sampling: Sampling) -> Upscaler:
+    model, scale, threads = options.model, options.scale, options.threads
     try:
         from edgesr.models.checkpoint import holds_integers, is_denoiser
         from edgesr.upscalers.diffusion import DiffusionUpscaler
@@ -112,6 +155,7 @@ def _network(
             seed=sampling.seed,
             sampler=sampling.sampler,
             colour_fix=sampling.colour_fix,
+            name=options.name,
         )
     _refuse_sampling(path, sampling)
     if holds_integers(path):

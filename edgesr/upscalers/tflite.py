@@ -37,7 +37,7 @@ class TfliteUpscaler:
         threads: int | None = None,
         name: str | None = None,
     ) -> None:
-        self._model = open_model(path, threads=threads or _usable_cpus())
+        self._model = open_model(path, threads=threads or usable_cpus())
         if scale is not None and scale != self._model.scale:
             raise CheckpointError(
                 f"{path}: upscales x{self._model.scale}, but x{scale} was asked for; "
@@ -59,7 +59,8 @@ class TfliteUpscaler:
         return self._model.upscale(lr)
 
 
-def _usable_cpus() -> int:
+def usable_cpus() -> int:
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,5 +1,6 @@
 """Files against LiteRT's interpreter, torch and the flatbuffer that they are."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -15,7 +16,7 @@ from edgesr.graph.capture import capture
 from edgesr.graph.graph import Graph
 from edgesr.graph.passes import lower
 from edgesr.litert import open_model
-from edgesr.models import MODELS, build_model
+from edgesr.models import build_model
 from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.ptq import quantize_graph
 from edgesr.quant.scheme import QuantizedGraph
@@ -24,6 +25,9 @@ Photo = Callable[..., NDArray[np.uint8]]
 CORE = {
     "ncnet": (*["CONV_2D"] * 8, "ADD", "DEPTH_TO_SPACE"),
     "abpn": (*["CONV_2D"] * 7, "CONCATENATION", "ADD", "DEPTH_TO_SPACE"),
+    "edge_s": (*["CONV_2D"] * 9, "ADD", "DEPTH_TO_SPACE"),
+    "xlsr": (*["CONV_2D"] * 9, "CONCATENATION", *["CONV_2D"] * 2, "DEPTH_TO_SPACE"),
+    "etds_t": (*["CONV_2D"] * 8, "DEPTH_TO_SPACE"),
 }
 ENDS: dict[Io, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "int8": ((), ()),
@@ -37,6 +41,7 @@ def lowered(name: str, scale: int) -> Graph:
     return lower(capture(build_model(name, scale), name=name))
 
 
+@functools.cache
 def quantized(name: str, scale: int) -> QuantizedGraph:
     images = torch.randint(0, 256, (2, 24, 24, 3)).float()
     return quantize_graph(lowered(name, scale), [CalibrationBatch(inputs=images)]).quantized
@@ -44,8 +49,8 @@ def quantized(name: str, scale: int) -> QuantizedGraph:
 
 @pytest.mark.parametrize("io", ENDS)
 @pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("name", MODELS)
-def test_the_operators_of_every_model_are_exactly_these(name: str, scale: int, io: Io) -> None:
+@pytest.mark.parametrize("name", CORE)
+def test_the_operators_of_a_model_are_exactly_these(name: str, scale: int, io: Io) -> None:
     graph = quantized(name, scale)
     content = write_int8(graph, io=io)
     before, after = ENDS[io]
@@ -69,7 +74,7 @@ def test_all_io_types_and_shapes_give_the_same_picture(
     assert np.array_equal(file.upscale(image), wanted)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["ncnet", "abpn"])
 def test_a_float32_file_equals_torch(name: str, photo: Photo) -> None:
     torch.manual_seed(3)
     module = build_model(name, 3).eval()

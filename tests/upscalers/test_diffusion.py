@@ -71,7 +71,7 @@ def test_the_seed_decides_and_nothing_else(restless: Path, photo: Photo) -> None
 
 def test_fewer_steps_are_taken_and_named(restless: Path) -> None:
     assert load_upscaler(restless).name.endswith("(4 steps)")
-    assert load_upscaler(restless, sampling=Sampling(steps=1)).name.endswith("(1 steps)")
+    assert load_upscaler(restless, sampling=Sampling(steps=1)).name.endswith("(1 step)")
     with pytest.raises(DiffusionError, match="9 steps, want 1 to 4"):
         load_upscaler(restless, sampling=Sampling(steps=9))
 

@@ -1,0 +1,74 @@
+"""Ways to quantize a diffusion denoiser that tables compare."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+from edgesr.diffusion.trajectories import Kind
+from edgesr.quant.recipe import OURS_STEPS, UNPROTECTED, PtqRecipe, default_step_recipe
+from edgesr.quant.scheme import INT8, SCHEMES, Scheme
+
+Grids = Literal["one", "each", "chosen"]
+"""One set of activation grids for all steps, one for each, or as many groups as it takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One way.
+
+    Attributes:
+        recipe: how weights and ranges are quantized.
+        kind: calibration set.
+        grids: of activations.
+        corrected: whether the sampler takes a measured gain and mean out of predictions.
+    """
+
+    recipe: PtqRecipe
+    kind: Kind = "all"
+    grids: Grids = "chosen"
+    corrected: bool = False
+
+
+def _plain(observer: str, scheme: Scheme) -> PtqRecipe:
+    return replace(UNPROTECTED, observer=observer, scheme=scheme)
+
+
+def _published(scheme: Scheme) -> dict[str, Method]:
+    """Return the calibration of published methods, with nearest weights throughout."""
+    error = _plain("histogram_mse", scheme)
+    extremes = _plain("minmax", scheme)
+    return {
+        "naive: minmax, one grid": Method(recipe=extremes, kind="uniform", grids="one"),
+        "PTQ4DM set, one grid": Method(recipe=error, kind="ndtc", grids="one"),
+        "Q-Diffusion set, one grid": Method(recipe=error, kind="uniform", grids="one"),
+        "EDA-DM set, one grid": Method(recipe=error, kind="tdac", grids="one"),
+        "TFMQ-like: minmax, grids of each step": Method(recipe=extremes, grids="each"),
+        "ours, all parts": Method(recipe=default_step_recipe(scheme)),
+    }
+
+
+def _parts() -> dict[str, Method]:
+    """Return ours at 8 bits with one part changed each."""
+    return {
+        "ours, one grid": Method(recipe=OURS_STEPS, grids="one"),
+        "ours, grids of each step": Method(recipe=OURS_STEPS, grids="each"),
+        "ours, ranges: percentile 99.99": Method(recipe=replace(OURS_STEPS, observer="percentile")),
+        "ours, weights: nearest": Method(recipe=replace(OURS_STEPS, rounding="nearest")),
+        "ours, no bias correction": Method(recipe=replace(OURS_STEPS, bias_correction="none")),
+        "ours, no equalization": Method(recipe=replace(OURS_STEPS, equalize=False)),
+        "ours, sampler corrected": Method(recipe=OURS_STEPS, corrected=True),
+    }
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        **{f"W8A8: {name}": method for name, method in (_published(INT8) | _parts()).items()},
+        **{
+            f"{label}: {name}": method
+            for label, scheme in (("W6A6", "wi6_ai6"), ("W4A8", "wi4_ai8"))
+            for name, method in _published(SCHEMES[scheme]).items()
+        },
+    }
+)
+"""What ``edgesr quantize DENOISER --compare`` compares."""

@@ -1,0 +1,127 @@
+"""The page that compares ways of quantizing denoisers, made from results files."""
+
+from collections.abc import Sequence
+from typing import Any
+
+_TEXT = """# Diffusion in integers
+
+<!-- Written by `make diffusion-quant-table` from benchmarks/results/diffusion_quantization_*.json;
+change the template in edgesr/bench/step_quantization_page.py, not this page. -->
+
+A denoiser is quantized for the few steps that are sampled. With its timestep folded in, every step
+is a plain network: the timestep's positive scales become part of the filters' scales and its shifts
+part of the int32 biases, so the weights' int8 codes are the same bytes in all steps. Activation
+grids may differ by step; consecutive steps share them where that costs nothing. Every layer is in
+integers, first and last included; the sampler's arithmetic stays in float32 on the host.
+
+- Noisy image as shown, bicubic centre and low-resolution image lie in [-1, 1] at every step and are
+  rounded to grey levels, on one fixed grid: code = grey level - 128, which stands for 2/255 code.
+  The half level between that and the image's value is in the first layer's bias.
+- `edgesr.diffusion.trajectories` makes calibration sets from float trajectories: every image at
+  every step (up to 8 steps), or as Q-Diffusion (uniform), PTQ4DM (normal) and EDA-DM (density and
+  diversity) choose. What is stored is what the network was fed *with the timestep that it was
+  told*; the published code of PTQ4DM pairs them in reverse. Sets on disk are resumed, and refused
+  for other weights, images, steps or seeds.
+- Groups of steps: the error of every tensor's grid, from histograms, times what that error does to
+  the prediction, summed over a group; dynamic programming finds the cheapest cut; the least number
+  of groups within 1.05 of a grid for every step wins.
+
+```sh
+edgesr quantize runs/teacher --compare --data Set5 --results diffusion_quantization_teacher.json
+```
+
+**to float**: PSNR against the float trajectory from the same noise, not rounded, RGB, in dB;
+rounding the result to 8 bits alone gives 58.9. **PSNR-Y**, **SSIM**, **GMSD**, **spectrum** and
+**HF** (energy above the low-resolution image's band over the original's) are against HR
+([metrics](perception.md)). **images rounded**: the float network with the noisy image as shown
+rounded to grey levels, as every method here is fed. **groups**: which steps share grids, noisiest
+first. The published methods are their calibration sets and grids only, with nearest weights and
+every layer in integers, which is not how their authors run them (first, last and skip layers in
+float); W6A6 and W4A8 are simulated, and their first and last layer keep 8 bits.
+"""
+
+_TIMESTEP = """What the timestep says to the layers: relative error of scale and shift, mean over
+steps (worst step). *Folded* is what edgesr does; *quantized* is an 8-bit embedding, *reconstructed*
+the same with grids of each step and fitted weights (TFMQ-like), *cached* stores both in 8 bits."""
+
+
+def step_quantization_page(documents: Sequence[dict[str, Any]]) -> str:
+    """Return the Markdown page of one or more results files."""
+    return "\n".join([_TEXT, *(_section(one) for one in documents)])
+
+
+def _section(document: dict[str, Any]) -> str:
+    network, machine = document["network"], document["environment"]
+    about = (
+        f"Weights {network['sha256'][:12]}, path {network['schedule']}, noise of seed "
+        f"{network['seed']}. Calibrated on {network['calibration']}. torch "
+        f"{machine['packages']['torch']}."
+    )
+    steps = ", ".join(map(str, network["timesteps"]))
+    lines = [
+        f"## {network['model']} x{network['scale']}, timesteps {steps}",
+        "",
+        about,
+        "",
+    ]
+    for name, facts in document["sets"].items():
+        lines += [
+            f"{name} ({facts['images']} images):",
+            "",
+            "| | groups | to float | PSNR-Y | SSIM | GMSD | spectrum dB | HF |",
+            f"|---|---|{'---:|' * 6}",
+            _line("float32", "", facts["float"]),
+            _line("float32, images rounded", "", facts["rounded"]),
+        ]
+        for row in document["rows"]:
+            mark = " *(simulated)*" if row["simulated"] else ""
+            groups = " ".join(map(str, row["groups"]))
+            lines.append(_line(f"{row['name']}{mark}", groups, row["figures"][name]))
+        lines.append("")
+        recovered = _recovered(document, name)
+        if recovered:
+            lines += [recovered, ""]
+    if document.get("disturbances"):
+        lines += _disturbances(document["disturbances"])
+    return "\n".join(lines)
+
+
+def _line(title: str, groups: str, found: dict[str, float]) -> str:
+    return (
+        f"| {title} | {groups} | {found['psnr_to_float']:.2f} | {found['psnr']:.3f} | "
+        f"{found['ssim']:.4f} | {found['gmsd']:.4f} | {found['spectrum_distance_db']:.2f} | "
+        f"{found['high_frequency_ratio']:.3f} |"
+    )
+
+
+def _recovered(document: dict[str, Any], name: str) -> str:
+    """Say how much of what the naive method loses against float ours takes away."""
+    best = document["sets"][name]["rounded"]["psnr_to_float"]
+    found = {row["name"]: row["figures"][name]["psnr_to_float"] for row in document["rows"]}
+    naive, ours = found.get("W8A8: naive: minmax, one grid"), found.get("W8A8: ours, all parts")
+    if naive is None or ours is None:
+        return ""
+    low, mine, all_of_it = (10 ** (-one / 10) for one in (best, ours, naive))
+    share, avoidable = (100.0 * (all_of_it - mine) / (all_of_it - one) for one in (0.0, low))
+    return (
+        f"Of the naive method's squared error against float, ours takes {share:.0f} % away; of "
+        f"what is left of it without the rounding of the images, {avoidable:.0f} %."
+    )
+
+
+def _disturbances(rows: Sequence[dict[str, Any]]) -> list[str]:
+    ways = ("folded", "quantized", "reconstructed", "cached")
+    lines = [
+        _TIMESTEP,
+        "",
+        f"| layer | | {' | '.join(ways)} |",
+        f"|---|---|{'---:|' * len(ways)}",
+    ]
+    for layer in dict.fromkeys(row["layer"] for row in rows):
+        for part in ("gain", "shift"):
+            cells = []
+            for way in ways:
+                errors = [row[part][way] for row in rows if row["layer"] == layer]
+                cells.append(f"{sum(errors) / len(errors):.1e} ({max(errors):.1e})")
+            lines.append(f"| {layer} | {part} | {' | '.join(cells)} |")
+    return [*lines, ""]

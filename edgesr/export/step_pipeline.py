@@ -1,0 +1,391 @@
+"""From a denoiser to a .tflite file with a signature a step, verified by running it."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgesr.data.layouts import ImagePair
+from edgesr.diffusion.conditioned import ConditionedDenoiser
+from edgesr.diffusion.integer_steps import QuantizedDenoiser, quantize_denoiser, sampled_timesteps
+from edgesr.diffusion.path import Path as DiffusionPath
+from edgesr.diffusion.ranges import from_grey_levels, to_grey_levels
+from edgesr.diffusion.trajectories import trajectories
+from edgesr.errors import DataError, GateError, GraphError
+from edgesr.export.calibration import (
+    CalibrationSet,
+    ImageChoice,
+    calibration_set,
+    choose_images,
+    held_out_pair,
+)
+from edgesr.export.operators import FLOAT_TYPES, check_operators, float_operators, operator_problems
+from edgesr.export.pipeline import MAX_DROP, Clock
+from edgesr.export.read import read_signatures
+from edgesr.export.report import file_metadata
+from edgesr.export.step_cost import StepCost, measure_cost
+from edgesr.export.step_parity import StepsParity, compare_steps, simulation, trajectory
+from edgesr.export.step_report import step_report
+from edgesr.export.step_schedule import step_schedule
+from edgesr.export.stepwise import (
+    MOST_SIGNATURES,
+    signature_names,
+    size_of,
+    with_images,
+    write_steps,
+    write_steps_float32,
+)
+from edgesr.export.verify import Fidelity, compare
+from edgesr.files import write_bytes, write_json, write_text
+from edgesr.graph.capture import capture
+from edgesr.graph.graph import Graph
+from edgesr.graph.image_inputs import with_image_inputs
+from edgesr.graph.passes import lower
+from edgesr.litert import open_signatures
+from edgesr.models.denoiser_files import LoadedDenoiser
+from edgesr.models.fold_timestep import fold_timestep
+from edgesr.quant.calibrate import CalibrationBatch
+from edgesr.quant.scheme import QuantizedGraph
+from edgesr.quant.stepwise import input_reals
+from edgesr.upscalers.diffusion import path_of, sampling_path
+from edgesr.upscalers.step_schedule import METADATA_KEY, SUFFIX, StepSchedule, to_text
+from edgesr.upscalers.stepwise import Evaluate
+
+STEP_PRECISIONS = ("int8", "float32")
+"""What a denoiser's steps can be written in."""
+CALIBRATION_IMAGES = 8
+"""Each gives two crops, and every crop is fed at every step."""
+HELD_OUT_IMAGES = 4
+_DEAD_RANGE = 1e-5
+HELD_OUT_SIDE = 96
+"""Held-out images are cut to this many low-resolution pixels a side, round the middle."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRequest:
+    """What to export and how.
+
+    Attributes:
+        output: the .tflite file to write.
+        precision: one of ``STEP_PRECISIONS``.
+        steps: how many of the path's steps get a signature; None takes those that the checkpoint
+            is sampled in.
+        shape: height and width of the only low-resolution image, or None for every size.
+        calibration: folder with training images; None takes those of the run, else the demo's.
+        held_out: folder with images to verify with; None takes those that the run held out.
+        max_drop: largest accepted loss of PSNR in dB.
+        seed: of the calibration crops and of all noise.
+    """
+
+    output: Path
+    precision: str = "int8"
+    steps: int | None = None
+    shape: tuple[int, int] | None = None
+    calibration: Path | None = None
+    held_out: Path | None = None
+    max_drop: float = MAX_DROP
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StepExport:
+    """An exported file of steps and everything that is known about it.
+
+    Attributes:
+        request: what was asked for.
+        loaded: the denoiser.
+        choice: the images.
+        calibration: the crops; None for a float32 file.
+        quantized: the integers; None for a float32 file.
+        schedule: what the file's host runs by.
+        content: the file's bytes.
+        single_bytes: size of the file with the first step alone and no text.
+        fidelity: whole trajectories against the float denoiser at the same noise.
+        parity: every signature, and trajectories, against the simulation; None for float32.
+        cost: time beside float32, and memory, by signature.
+        problems: why the file is refused; empty when it is accepted.
+        seconds: wall time by stage.
+    """
+
+    request: StepRequest
+    loaded: LoadedDenoiser
+    choice: ImageChoice
+    calibration: CalibrationSet | None
+    quantized: QuantizedDenoiser | None
+    schedule: StepSchedule
+    content: bytes
+    single_bytes: int
+    fidelity: Fidelity
+    parity: StepsParity | None
+    cost: StepCost
+    problems: tuple[str, ...]
+    seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def export_steps(loaded: LoadedDenoiser, request: StepRequest) -> StepExport:
+    """Quantize, write, verify, and put the file, its schedule and its report into place.
+
+    The file is ``request.output``; beside it are the report, suffix ``.json``, and the schedule,
+    suffix ``.schedule.json``. A file that fails is kept as ``<name>.rejected`` with
+    ``<name>.rejected.json``, and ``request.output`` stays as it was.
+
+    Args:
+        loaded: float denoiser, the measure of the file.
+        request: what to write.
+
+    Raises:
+        CheckpointError: the path that the checkpoint names cannot be made, or its centre is not
+            the bicubic one.
+        DataError: images are missing or damaged, or steps cannot be written in the precision.
+        DiffusionError: more steps than the path has or than the denoiser was distilled to.
+        GateError: operators, exactness or the drop limit are violated.
+        GraphError: too many steps for a signature each, a layer has no integer form, or a timestep
+            scales a channel by a number that is not positive.
+        OutputError: the file cannot be written.
+    """
+    loaded.want_bicubic("edgesr export")
+    clock = Clock()
+    export = _verified(loaded, request, clock)
+    output = request.output
+    if export.problems:
+        rejected = output.with_name(f"{output.name}.rejected")
+        write_bytes(rejected, export.content)
+        write_json(rejected.with_name(f"{rejected.name}.json"), step_report(export))
+        raise GateError(
+            f"{output}: refused: {'; '.join(export.problems)}; kept as {rejected.name} with its "
+            "report, train longer or raise --max-drop if the loss is acceptable"
+        )
+    with clock("save"):
+        write_text(output.with_suffix(SUFFIX), to_text(export.schedule) + "\n")
+        write_bytes(output, export.content)
+    export = replace(export, seconds=dict(clock.seconds))
+    write_json(output.with_suffix(".json"), step_report(export))
+    return export
+
+
+def _verified(loaded: LoadedDenoiser, request: StepRequest, clock: Clock) -> StepExport:
+    if request.precision not in STEP_PRECISIONS:
+        raise DataError(
+            f"{loaded.path}: a denoiser's steps cannot be written as {request.precision}; choose "
+            f"one of {', '.join(STEP_PRECISIONS)}"
+        )
+    whole = path_of(loaded.schedule, loaded.path)
+    path = sampling_path(loaded, request.steps)
+    _check_steps(loaded, path)
+    timesteps = sampled_timesteps(path)
+    choice = choose_images(
+        loaded.path, loaded.scale, calibration=request.calibration, held_out=request.held_out
+    )
+    with clock("capture"):
+        graphs = [with_image_inputs(_folded(loaded, one), loaded.scale) for one in timesteps]
+    crops: CalibrationSet | None = None
+    quantized: QuantizedDenoiser | None = None
+    integers: list[QuantizedGraph] = []
+    if request.precision == "int8":
+        with clock("read images"):
+            crops = calibration_set(
+                choice.calibration[:CALIBRATION_IMAGES], loaded.scale, seed=request.seed, large=0
+            )
+        with clock("sample trajectories"):
+            batches = step_batches(loaded, whole, path, crops, seed=request.seed)
+        with clock("quantize"):
+            quantized = quantize_denoiser(loaded, path, batches)
+            integers = [with_images(one.quantized, loaded.scale) for one in quantized.model.steps]
+        _refuse_dead(loaded, integers)
+    grids = [one.qparams[one.graph.outputs[0]] for one in integers] or None
+    schedule = step_schedule(loaded, whole, path, grids)
+    metadata = {
+        **file_metadata(loaded, crops, precision=request.precision),
+        METADATA_KEY: to_text(schedule),
+    }
+
+    def write(shape: tuple[int, int] | None) -> bytes:
+        if integers:
+            return write_steps(integers, shape=shape, metadata=metadata)
+        return write_steps_float32(graphs, shape=shape, metadata=metadata)
+
+    with clock("write"):
+        content = write(request.shape)
+        single = len(write_steps(integers[:1]) if integers else write_steps_float32(graphs[:1]))
+    with clock("read images"):
+        images = [_cut(*held_out_pair(pair, loaded.scale), loaded.scale) for pair in _few(choice)]
+    with clock("verify"):
+        free = content if request.shape is None else write(None)
+        file = open_signatures(free, threads=_threads())
+        walked = _Walker(schedule=schedule, evaluate=file.run, seed=request.seed)
+        simulated = None
+        parity = None
+        problems = _operator_problems(content, graphs, integers)
+        if integers:
+            read = read_signatures(free)
+            run = simulation(read, kernels="xnnpack")
+            simulated = _Walker(schedule=schedule, evaluate=run, seed=request.seed).upscale
+            parity = compare_steps(
+                content, read_signatures(content), schedule, families=("xnnpack",)
+            )
+        fidelity = compare(
+            walked,
+            images,
+            reference=_reference(loaded, whole, path, seed=request.seed),
+            simulation=simulated,
+        )
+    with clock("measure cost"):
+        floats = content if not integers else write_steps_float32(graphs)
+        cost = measure_cost(free, floats, schedule)
+    return StepExport(
+        request=request,
+        loaded=loaded,
+        choice=choice,
+        calibration=crops,
+        quantized=quantized,
+        schedule=schedule,
+        content=content,
+        single_bytes=single,
+        fidelity=fidelity,
+        parity=parity,
+        cost=cost,
+        problems=(*problems, *_fidelity_problems(fidelity, parity, request)),
+        seconds=clock.seconds,
+    )
+
+
+def step_batches(
+    loaded: LoadedDenoiser,
+    whole: DiffusionPath,
+    path: DiffusionPath,
+    crops: CalibrationSet,
+    *,
+    seed: int,
+) -> list[CalibrationBatch]:
+    """Return what the network is fed on float trajectories from crops, at every step.
+
+    Args:
+        loaded: float denoiser.
+        whole: path that it was trained on.
+        path: that is sampled.
+        crops: low-resolution images.
+        seed: of the noise.
+    """
+    images = [from_grey_levels(one.inputs.permute(0, 3, 1, 2)) for one in crops.batches]
+    return [
+        CalibrationBatch(inputs=input_reals(fed.codes), timestep=fed.timestep)
+        for _, fed in trajectories(loaded.module, whole, path, images, seed=seed)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Walker:
+    """A file or its simulation, as what upscales one image."""
+
+    schedule: StepSchedule
+    evaluate: Evaluate
+    seed: int
+
+    @property
+    def scale(self) -> int:
+        return self.schedule.scale
+
+    def upscale(self, lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return trajectory(lr, self.schedule, self.evaluate, seed=self.seed)[0]
+
+
+def _folded(loaded: LoadedDenoiser, timestep: int) -> Graph:
+    folded = fold_timestep(loaded.module, timestep)
+    channels = folded.conditioning.channels
+    return lower(capture(folded.core, name=loaded.descriptor.name, channels=channels))
+
+
+def _check_steps(loaded: LoadedDenoiser, path: DiffusionPath) -> None:
+    """Refuse a path of too many steps, with the size that its file would have."""
+    if not loaded.descriptor.int8:
+        raise GraphError(
+            f"{loaded.path}: {loaded.descriptor.name} has layers without an INT8 form, so it is "
+            "not exported; train resshift_px_s, resshift_px_m or resshift_px_l"
+        )
+    if path.num_steps <= MOST_SIGNATURES:
+        return
+    first, second = (_folded(loaded, int(path.timesteps[state])) for state in (-1, -2))
+    size = size_of(first, second, scale=loaded.scale, count=path.num_steps)
+    raise GraphError(
+        f"{loaded.path}: {path.num_steps} steps would be {path.num_steps} signatures and "
+        f"{size:,} bytes ({size_of(first, second, scale=loaded.scale, count=1):,} with one), want "
+        f"at most {MOST_SIGNATURES} steps; sample fewer, such as --steps 4"
+    )
+
+
+def _refuse_dead(loaded: LoadedDenoiser, integers: Sequence[QuantizedGraph]) -> None:
+    """Refuse a layer that calibration never saw above 0: no kernel takes so fine a grid."""
+    for step, quantized in enumerate(integers):
+        for name, grid in quantized.qparams.items():
+            if grid.high - grid.low < _DEAD_RANGE:
+                raise GraphError(
+                    f"{loaded.path}: the output of layer {name} is 0 on all calibration images at "
+                    f"step {step}: the layer is dead; train again, with a lower learning rate"
+                )
+
+
+def _reference(
+    loaded: LoadedDenoiser, whole: DiffusionPath, path: DiffusionPath, *, seed: int
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Return the float denoiser as a function of one image, clipped and not rounded."""
+
+    def run(lr: NDArray[np.uint8]) -> NDArray[np.float32]:
+        batch = from_grey_levels(torch.from_numpy(lr).permute(2, 0, 1)[None])
+        sampled = ConditionedDenoiser(loaded.module, whole).sample(batch, seed=seed, path=path)
+        result: NDArray[np.float32] = to_grey_levels(sampled)[0].permute(1, 2, 0).numpy()
+        return result
+
+    return run
+
+
+def _operator_problems(
+    content: bytes, graphs: Sequence[Graph], integers: Sequence[QuantizedGraph]
+) -> list[str]:
+    problems: list[str] = []
+    for number, name in enumerate(signature_names(len(graphs))):
+        if integers:
+            found = check_operators(content, integers[number].graph, "int8", subgraph=number)
+        else:
+            wanted = float_operators(graphs[number], lambda _: False)
+            found = operator_problems(
+                content, wanted, types=FLOAT_TYPES, kind="float", subgraph=number
+            )
+        problems += [f"signature {name}: {one}" for one in found]
+    return problems
+
+
+def _fidelity_problems(
+    fidelity: Fidelity, parity: StepsParity | None, request: StepRequest
+) -> list[str]:
+    problems: list[str] = []
+    differing = (fidelity.mismatches or 0) + (0 if parity is None else parity.mismatches)
+    if differing:
+        problems.append(f"file and integer simulation differ in {differing} values, want 0")
+    if fidelity.drop > request.max_drop:
+        problems.append(
+            f"PSNR drops by {fidelity.drop:.3f} dB against float, want {request.max_drop} at most"
+        )
+    return problems
+
+
+def _few(choice: ImageChoice) -> tuple[ImagePair, ...]:
+    return choice.held_out[:HELD_OUT_IMAGES]
+
+
+def _cut(
+    lr: NDArray[np.uint8], hr: NDArray[np.uint8], scale: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    sizes = [min(side, HELD_OUT_SIDE) for side in lr.shape[:2]]
+    starts = [(side - size) // 2 for side, size in zip(lr.shape[:2], sizes, strict=True)]
+    small = tuple(slice(at, at + size) for at, size in zip(starts, sizes, strict=True))
+    large = tuple(slice(scale * one.start, scale * one.stop) for one in small)
+    return np.ascontiguousarray(lr[small]), np.ascontiguousarray(hr[large])
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,8 @@
+import pytest
+
+from tests.export.stepwise_case import Case, restless_case
+
+
+@pytest.fixture(scope="session")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return restless_case(str(tmp_path_factory.mktemp("restless")))
