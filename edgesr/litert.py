@@ -476,8 +476,8 @@ def _refuse_steps(interpreter: Any, name: str) -> None:
     if len(listed) > 1 or any(len(one["inputs"]) > 1 for one in listed.values()):
         names = ", ".join(listed)
         raise CheckpointError(
-            f"{name}: has signatures {names} with several inputs, steps of a diffusion model, and "
-            "no schedule to run them by; put its .schedule.json beside it or export it again"
+            f"{name}: has signatures {names} with several inputs, want one image; if they are the "
+            "steps of a diffusion model, put its .schedule.json beside it or export it again"
         )
 
 
