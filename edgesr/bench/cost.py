@@ -12,6 +12,7 @@ from edgesr.errors import CheckpointError, ConfigError
 from edgesr.models import MODELS, build_model
 from edgesr.models.reference import REFERENCE_NETS, build_reference
 from edgesr.zoo import ZOO
+from edgesr.zoo.find import find_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +57,8 @@ def complexity(
 
         return torch_complexity(source, shape=shape or DEFAULT_SHAPE, channels=channels)
     name = str(source)
-    if name in ZOO:
-        return _tflite(ZOO[name].tflite, shape, scale, name)
+    if (entry := find_entry(name)) is not None:
+        return _tflite(entry.intact(entry.tflite), shape, scale, name)
     if name in MODELS or name in REFERENCE_NETS:
         return _named(name, shape or DEFAULT_SHAPE, scale)
     path = Path(source)

@@ -6,6 +6,7 @@ from typing import Any
 from edgesr.bench.cost_torch import torch_complexity
 from edgesr.bench.cost_types import Complexity
 from edgesr.errors import ConfigError
+from edgesr.models.centre import BICUBIC, CentreNetwork
 from edgesr.models.denoiser import Denoiser
 from edgesr.models.denoiser_files import load_denoiser
 from edgesr.models.denoisers import DENOISERS, build_denoiser
@@ -29,11 +30,15 @@ class DenoiserCost:
         step: one evaluation of the network, its timestep folded in, with the parameters of the
             network of all timesteps; joining its inputs costs no MAC and is not in it.
         num_steps: evaluations for an image.
-        centre_macs: multiply-accumulates of the bicubic enlargement, made once for an image.
+        centre: name of the network that makes the centre, or ``bicubic``.
+        centre_params: its parameters.
+        centre_macs: multiply-accumulates of the centre, made once for an image.
     """
 
     step: Complexity
     num_steps: int
+    centre: str
+    centre_params: int
     centre_macs: int
 
     @property
@@ -46,6 +51,8 @@ class DenoiserCost:
         return {
             **self.step.to_json(),
             "num_steps": self.num_steps,
+            "centre": self.centre,
+            "centre_params": self.centre_params,
             "centre_macs": self.centre_macs,
             "total_macs": self.total_macs,
         }
@@ -78,10 +85,11 @@ def denoiser_cost(
         factor = DEFAULT_SCALE if scale is None else scale
         network, label = build_denoiser(source, factor), f"{source} x{factor}"
         step = _step(network, shape, label, _state_bytes(network))
-        return _cost(step, network, shape, steps or DEFAULT_STEPS)
+        return _cost(step, shape, steps or DEFAULT_STEPS, centre=None)
     loaded = load_denoiser(find_weights(source), scale=scale)
     step = _step(loaded.module, shape, source, loaded.path.stat().st_size)
-    return _cost(step, loaded.module, shape, sampling_path(loaded, steps).num_steps)
+    num_steps = sampling_path(loaded, steps).num_steps
+    return _cost(step, shape, num_steps, centre=loaded.centre)
 
 
 def _step(network: Denoiser, shape: tuple[int, int], label: str, stored_bytes: int) -> Complexity:
@@ -108,10 +116,19 @@ def _step(network: Denoiser, shape: tuple[int, int], label: str, stored_bytes: i
 
 
 def _cost(
-    step: Complexity, network: Denoiser, shape: tuple[int, int], num_steps: int
+    step: Complexity, shape: tuple[int, int], num_steps: int, *, centre: CentreNetwork | None
 ) -> DenoiserCost:
-    centre_macs = _CUBIC_TAPS * _RGB * network.scale**2 * shape[0] * shape[1]
-    return DenoiserCost(step=step, num_steps=num_steps, centre_macs=centre_macs)
+    assert step.scale is not None  # noqa: S101 - _step sets it
+    per_pixel = _CUBIC_TAPS * _RGB * step.scale**2
+    if centre is not None:
+        per_pixel = centre.descriptor.macs_per_pixel[centre.scale]
+    return DenoiserCost(
+        step=step,
+        num_steps=num_steps,
+        centre=BICUBIC if centre is None else centre.descriptor.name,
+        centre_params=0 if centre is None else centre.params,
+        centre_macs=per_pixel * shape[0] * shape[1],
+    )
 
 
 def _state_bytes(network: Denoiser) -> int:

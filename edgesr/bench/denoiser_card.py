@@ -100,6 +100,7 @@ def build_denoiser_card(  # noqa: PLR0913 - the parts of a card
             "path_parameters": dict(schedule.parameters),
             "prediction": loaded.prediction,
             "is_distilled": schedule.is_distilled,
+            "centre": _centre(loaded),
         },
         "training": {
             **{key: loaded.metadata[key] for key in _KEPT if key in loaded.metadata},
@@ -110,6 +111,13 @@ def build_denoiser_card(  # noqa: PLR0913 - the parts of a card
         },
         **{key: results[key] for key in _OF_RESULTS},
     }
+
+
+def _centre(loaded: "LoadedDenoiser") -> dict[str, Any] | None:
+    centre = loaded.centre
+    if centre is None:
+        return None
+    return {"model": centre.descriptor.name, "params": centre.params, "sha256": centre.sha256}
 
 
 def denoiser_card_markdown(card: Mapping[str, Any]) -> str:
@@ -126,6 +134,7 @@ def denoiser_card_markdown(card: Mapping[str, Any]) -> str:
         card["notes"],
         f"```sh\n{_commands(card)}\n```",
         _sampling(card),
+        _centre_text(card),
         "## Quality",
         *_quality(card),
         "## Files",
@@ -172,6 +181,17 @@ def _sampling(card: Mapping[str, Any]) -> str:
             if card["one_step"] is not None
             else ""
         )
+    )
+
+
+def _centre_text(card: Mapping[str, Any]) -> str:
+    centre = card["sampling"].get("centre")
+    if centre is None:
+        return ""
+    return (
+        f"It starts at the output of a regression network, not at bicubic interpolation: a "
+        f"`{centre['model']}` of {centre['params']:,} parameters, which lies in the same file (its "
+        f"own file had sha256 `{centre['sha256'][:12]}`)."
     )
 
 

@@ -78,17 +78,20 @@ def findings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*said, *(_against_plain(row, other) for row in usual for other in plain)]
 
 
-def with_section(page: str, section: str, where: str) -> str:
-    """Return ``page`` with ``section`` between the two marks, in place of what is there.
+def with_section(
+    page: str, section: str, where: str, *, marks: tuple[str, str] = (START, END)
+) -> str:
+    """Return ``page`` with ``section`` between the two ``marks``, in place of what is there.
 
     Raises:
         DataError: the marks are not there, once each and in order.
     """
-    before, start, rest = page.partition(START)
-    _, end, after = rest.partition(END)
-    if not (start and end) or START in after or END in before + after:
-        raise DataError(f"{where}: want one line {START} and after it one line {END}; add them")
-    return f"{before}{START}\n\n{section}\n\n{END}{after}"
+    first, last = marks
+    before, start, rest = page.partition(first)
+    _, end, after = rest.partition(last)
+    if not (start and end) or first in after or last in before + after:
+        raise DataError(f"{where}: want one line {first} and after it one line {last}; add them")
+    return f"{before}{first}\n\n{section}\n\n{last}{after}"
 
 
 def _document(document: Mapping[str, Any]) -> str:

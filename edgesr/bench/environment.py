@@ -19,7 +19,16 @@ _PACKAGES = (
     "tflite-runtime",
     "torch",
 )
-_TELLING_FLAGS = ("amx_int8", "avx2", "avx512_bf16", "avx512_vnni", "avx512f", "asimddp", "i8mm")
+_TELLING_FLAGS = (
+    "amx_int8",
+    "avx2",
+    "avx512_bf16",
+    "avx512_vnni",
+    "avx512_vpopcntdq",
+    "avx512f",
+    "asimddp",
+    "i8mm",
+)
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _ROOT = Path(__file__).resolve().parents[2]
 _GIT_DEPTH = 5

@@ -123,8 +123,8 @@ def _print(
         out.print("1 MAC is 2 FLOPs; activations and convs: NTIRE's rule", soft_wrap=True)
         if any(_step(one) is not one for one in counted):
             out.print(
-                "macs of all steps: macs times steps, and the bicubic enlargement; all other rows "
-                "of a denoiser: one step, its timestep folded in",
+                "macs of all steps: macs times steps, and the centre once (bicubic, or a network "
+                "in the file); all other rows of a denoiser: one step, its timestep folded in",
                 soft_wrap=True,
             )
 

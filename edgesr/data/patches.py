@@ -28,6 +28,8 @@ class PatchSampler:
     Attributes:
         images: decoded pairs.
         patch_size: side of a low-resolution patch in pixels.
+        patch_milestones: steps at which the side becomes the next of ``patch_sizes``.
+        patch_sizes: sides that follow on ``patch_size``.
         batch_size: patches a batch.
         seed: decides every draw together with step and rank.
         rank: process number; every process draws its own patches.
@@ -48,6 +50,8 @@ class PatchSampler:
     rank: int = 0
     sampling: Sampling = "image"
     degradation: str = "bicubic"
+    patch_milestones: tuple[int, ...] = ()
+    patch_sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the degradation is known and a patch fits into every image."""
@@ -57,13 +61,19 @@ class PatchSampler:
             )
         if not self.images.lr:
             raise DatasetError("no training images are left; add images or hold out fewer")
+        largest = max(self.patch_size, *self.patch_sizes, 0)
         for name, image in zip(self.images.names, self.images.lr, strict=True):
-            if min(image.shape[:2]) < self.patch_size:
+            if min(image.shape[:2]) < largest:
                 height, width = image.shape[:2]
                 raise DatasetError(
                     f"{name}: low-resolution side is {width}x{height}, smaller than a patch of "
-                    f"{self.patch_size}; remove the image or train with a smaller --patch-size"
+                    f"{largest}; remove the image or train with a smaller --patch-size"
                 )
+
+    def side_at(self, step: int) -> int:
+        """Return the side of a low-resolution patch of ``step``."""
+        sides = (self.patch_size, *self.patch_sizes)
+        return sides[sum(step >= milestone for milestone in self.patch_milestones)]
 
     def batch(self, step: int) -> Batch:
         """Return the batch of ``step``.
@@ -73,10 +83,10 @@ class PatchSampler:
             uint8 RGB.
         """
         random = np.random.default_rng((self.seed, step, self.rank))
-        side, scale = self.patch_size, self.images.scale
+        side, scale = self.side_at(step), self.images.scale
         lr = np.empty((self.batch_size, side, side, 3), dtype=np.uint8)
         hr = np.empty((self.batch_size, side * scale, side * scale, 3), dtype=np.uint8)
-        for row, index in enumerate(self._draw_images(random)):
+        for row, index in enumerate(self._draw_images(random, side)):
             source = self.images.lr[index]
             top = int(random.integers(source.shape[0] - side + 1))
             left = int(random.integers(source.shape[1] - side + 1))
@@ -84,7 +94,9 @@ class PatchSampler:
             if self.degradation == "bicubic":
                 patch = source[top : top + side, left : left + side]
             else:
-                patch = self._degraded(index, top, left, seed=(self.seed, step, self.rank, row + 1))
+                patch = self._degraded(
+                    index, top, left, side, seed=(self.seed, step, self.rank, row + 1)
+                )
             lr[row] = dihedral(patch, symmetry)
             top, left, size = top * scale, left * scale, side * scale
             hr[row] = dihedral(
@@ -93,7 +105,7 @@ class PatchSampler:
         return lr, hr
 
     def _degraded(
-        self, index: int, top: int, left: int, *, seed: tuple[int, ...]
+        self, index: int, top: int, left: int, side: int, *, seed: tuple[int, ...]
     ) -> NDArray[np.uint8]:
         """Degrade the patch at ``top``, ``left`` (in LR pixels) together with what lies round it.
 
@@ -101,7 +113,7 @@ class PatchSampler:
         by a block of JPEG, or the blocks would always begin at the corner of the patch.
         """
         random = np.random.default_rng(seed)
-        hr, scale, side = self.images.hr[index], self.images.scale, self.patch_size
+        hr, scale = self.images.hr[index], self.images.scale
         height, width = self.images.lr[index].shape[:2]
         margins = _MARGIN + random.integers(_JPEG_BLOCK, size=4)
         up, before = max(0, top - int(margins[0])), max(0, left - int(margins[1]))
@@ -111,12 +123,12 @@ class PatchSampler:
         lr = DEGRADATIONS[self.degradation](window, scale, int(random.integers(2**63)))
         return lr[top - up : top - up + side, left - before : left - before + side]
 
-    def _draw_images(self, random: np.random.Generator) -> NDArray[np.intp]:
+    def _draw_images(self, random: np.random.Generator, side: int) -> NDArray[np.intp]:
         count = len(self.images.lr)
         if self.sampling == "image":
             return random.integers(count, size=self.batch_size)
-        side = self.patch_size - 1
-        places = [(i.shape[0] - side) * (i.shape[1] - side) for i in self.images.lr]
+        last = side - 1
+        places = [(i.shape[0] - last) * (i.shape[1] - last) for i in self.images.lr]
         weights = np.asarray(places, dtype=np.float64)
         return random.choice(count, size=self.batch_size, p=weights / weights.sum())
 

@@ -11,12 +11,12 @@ the trajectory itself runs in float32 and unrounded.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgesr.diffusion.conditioned import ConditionedDenoiser
 from edgesr.diffusion.integer_steps import sampled_timesteps
@@ -60,7 +60,8 @@ class Fed:
     Attributes:
         timestep: that it was told.
         codes: int8 ``(n, h, w, c)``, joined images on ``INPUT_LEVELS``.
-        middle: float32 ``(n, ...)``: the network's features half-way, where they were asked for.
+        middle: float32 ``(n, c, h, w)``: what comes out of the network's deepest level, where it
+            was asked for.
     """
 
     timestep: int
@@ -97,7 +98,7 @@ def choose_samples(  # noqa: PLR0913 - one choice each
             image.
         features: for ``tdac``: the network's features at every step, noisiest first, of equal
             shape.
-        seed: of the draw of steps and images.
+        seed: of the draw of steps and images; every kind draws images of its own.
 
     Raises:
         DataError: no images or pairs, or features that are missing.
@@ -113,7 +114,7 @@ def choose_samples(  # noqa: PLR0913 - one choice each
     if kind == "all":
         return Samples(by_timestep=dict.fromkeys(timesteps, tuple(range(images))))
     numbers = _DRAWS[kind](len(timesteps), wanted, features, seed)
-    random = np.random.default_rng((seed, 1))
+    random = np.random.default_rng((seed, 1 + get_args(Kind).index(kind)))
     taken: list[int] = []
     while len(taken) < wanted:
         taken += random.permutation(images).tolist()
@@ -162,7 +163,7 @@ def trajectories(  # noqa: PLR0913 - one choice each
         path: that is sampled.
         batches: low-resolution images, ``(n, 3, h, w)`` in [-1, 1].
         seed: of the noise; batch ``k`` has ``seed + k``.
-        features: look at the network half-way as well.
+        features: look at the network's deepest level as well.
 
     Yields:
         Number of the batch and what the network was fed.
@@ -204,23 +205,39 @@ class _Watched:
     def __call__(
         self, x_t: Tensor, timestep: Tensor, lr: Tensor, centre: Tensor | None = None, /
     ) -> Tensor:
-        found: list[Tensor] = []
-        layers = [layer for layer in self.module.core.modules() if not list(layer.children())]
-        hook = layers[len(layers) // 2].register_forward_hook(
-            lambda _module, _inputs, output: found.append(output.detach())
-        )
+        deepest = _Deepest()
+        hooks = [
+            layer.register_forward_hook(deepest)
+            for layer in self.module.core.modules()
+            if self.features and not list(layer.children())
+        ]
         try:
             predicted: Tensor = self.module(x_t, timestep, lr, centre)
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
         self.fed.append(
             Fed(
                 timestep=int(timestep[0]),
                 codes=input_codes(self.module.conditioning(x_t, lr, centre)),
-                middle=found[0] if self.features else None,
+                middle=deepest.features,
             )
         )
         return predicted
+
+
+class _Deepest:
+    """Keeps the last feature map of the fewest pixels that layers give."""
+
+    def __init__(self) -> None:
+        self.features: Tensor | None = None
+
+    def __call__(self, _layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+        maps = len("nchw")
+        if output.ndim == maps and (
+            self.features is None or output.shape[-2:].numel() <= self.features.shape[-2:].numel()
+        ):
+            self.features = output.detach().clone()
 
 
 def _uniform(

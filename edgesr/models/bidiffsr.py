@@ -231,7 +231,7 @@ def _conv(channels: int, style: BinaryStyle | None) -> nn.Module:
 
 
 def _convolve(conv: nn.Module, features: Tensor, group: Tensor) -> Tensor:
-    made: Tensor = conv(features, group) if isinstance(conv, BinaryConv2d) else conv(features)
+    made: Tensor = conv(features) if isinstance(conv, nn.Conv2d) else conv(features, group)
     return made
 
 

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from torch import Tensor
 
 from edgesr.errors import CheckpointError
+from edgesr.models.centre import CentreNetwork, pack_centre, unpack_centre
 from edgesr.models.checkpoint import (
     SCHEDULE_KEY,
     SCHEME_KEY,
@@ -60,6 +61,7 @@ class LoadedDenoiser:
         prediction: what its output is.
         metadata: what the file says of itself (steps, recipe, commit...); text only.
         path: the file that the weights came from.
+        centre: the network that makes the centre of its path; None where that is bicubic.
     """
 
     module: Denoiser
@@ -69,6 +71,22 @@ class LoadedDenoiser:
     prediction: Prediction
     metadata: Mapping[str, str]
     path: Path
+    centre: CentreNetwork | None = None
+
+    def want_bicubic(self, what: str) -> None:
+        """Refuse a centre that a network makes where only the bicubic one is known.
+
+        Args:
+            what: does not know it, such as ``edgesr export``.
+
+        Raises:
+            CheckpointError: the centre is another one.
+        """
+        if self.centre is not None:
+            raise CheckpointError(
+                f"{self.path}: its centre is made by a {self.centre.descriptor.name}, but {what} "
+                "knows the bicubic one only; name a denoiser that was trained without --centre"
+            )
 
 
 def save_denoiser(  # noqa: PLR0913 - what a denoiser is useless without
@@ -79,9 +97,12 @@ def save_denoiser(  # noqa: PLR0913 - what a denoiser is useless without
     scale: int,
     schedule: Schedule,
     prediction: Prediction,
+    centre: CentreNetwork | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write the state dict of denoiser ``model`` to a safetensors file, atomically.
+
+    The network that makes its centre goes into the same file.
 
     Raises:
         CheckpointError: the schedule's parameters are not JSON of finite numbers, or the
@@ -96,15 +117,17 @@ def save_denoiser(  # noqa: PLR0913 - what a denoiser is useless without
             f"{path}: parameters of schedule {schedule.name!r} cannot be stored ({error}); want "
             "finite numbers, words and lists"
         ) from error
+    tensors, about = pack_centre(centre)
     facts = {
         **(metadata or {}),
+        **about,
         SCHEDULE_KEY: schedule.name,
         _PARAMETERS: parameters,
         _PREDICTION: _prediction(path, prediction),
     }
     if schedule.sampling_steps is not None:
         facts[_SAMPLING_STEPS] = str(schedule.sampling_steps)
-    save_weights(path, state, model=model, scale=scale, metadata=facts)
+    save_weights(path, {**state, **tensors}, model=model, scale=scale, metadata=facts)
 
 
 def load_denoiser(
@@ -119,7 +142,7 @@ def load_denoiser(
 
     Raises:
         CheckpointError: the file is missing, damaged, of another network or scale, or lacks its
-            schedule or prediction.
+            schedule, its prediction or the network that makes its centre.
     """
     path = weights_file(Path(path))
     state, metadata = read_weights(path)
@@ -128,6 +151,22 @@ def load_denoiser(
             f"{path}: holds integers ({metadata[SCHEME_KEY]}), want a float denoiser; name the "
             "one that they were made from"
         )
+    return denoiser_of_state(path, state, metadata, model=model, scale=scale)
+
+
+def denoiser_of_state(
+    path: Path,
+    state: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    *,
+    model: str | None = None,
+    scale: int | None = None,
+) -> LoadedDenoiser:
+    """Build the denoiser that ``metadata`` or the arguments name, with the weights ``state``.
+
+    Raises:
+        CheckpointError: see ``load_denoiser``.
+    """
     name = agree(path, "model", metadata.get("model"), model)
     if name not in DENOISERS:
         known = ", ".join(DENOISERS)
@@ -143,6 +182,7 @@ def load_denoiser(
         wanted = ", ".join(map(str, descriptor.scales))
         raise CheckpointError(f"{path}: is of scale {factor}, want one of {wanted}; train again")
     module = build_denoiser(name, factor)
+    state, centre = unpack_centre(path, state, metadata, scale=factor)
     load_state(path, module, state, f"{name} x{factor}")
     module.prediction = prediction
     return LoadedDenoiser(
@@ -153,6 +193,7 @@ def load_denoiser(
         prediction=prediction,
         metadata=metadata,
         path=path,
+        centre=centre,
     )
 
 

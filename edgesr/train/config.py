@@ -16,6 +16,8 @@ class TrainConfig:
     Attributes:
         model: network, a name that ``edgesr models`` lists.
         scale: upscaling factor.
+        form: of a network of one pass: ``training`` trains its branches, which are folded into the
+            deployed form for validation and in every weights file.
         data: folder with high-resolution images, or with pairs; none takes the demo photographs.
         lr_data: folder with the low-resolution images when it lies elsewhere.
         val_data: folder with validation images; none holds out ``val_images`` of ``data``.
@@ -25,6 +27,8 @@ class TrainConfig:
         steps: optimizer steps.
         batch_size: patches a step, over all processes together.
         patch_size: side of a low-resolution patch in pixels.
+        patch_milestones: steps at which patches take the next size of ``patch_sizes``.
+        patch_sizes: sides that follow on ``patch_size``, one for each of ``patch_milestones``.
         loss: pixel loss.
         final_loss: loss of the last ``final_loss_steps`` steps.
         final_loss_steps: how many steps ``final_loss`` takes at the end.
@@ -50,9 +54,18 @@ class TrainConfig:
         scheme: widths of ``qat``: ``wi8_ai8``, or a narrower one that is simulated only.
         start_from: run folder or weights file of the float network that ``qat`` or ``distill``
             starts from.
-        teacher_weight: weight of the difference to the float network beside the pixel loss.
+        teacher: of a network of one pass: a larger trained one, run folder, weights file or shipped
+            name, whose images it learns from as well.
+        teacher_weight: weight of the difference to the teacher's images beside the pixel loss; the
+            teacher of ``qat`` is the float network.
+        self_ensemble: take for the teacher's image the mean over the eight flips and rotations.
+        feature_weight: weight of the distance between the teacher's and the network's attention in
+            hidden layers.
         weight_scales: ``lsq`` learns the scales of weights; ``max`` derives them at every step.
         scale_rate_factor: relative change of scales per step, in units of the learning rate.
+        centre: of a denoiser: the image that its path ends at: ``bicubic``, or the output of a
+            trained regression network: a run folder, weights file or shipped model. A student
+            takes its teacher's.
         diffusion_path: of a denoiser: how images become noise; the networks of one pass ignore it
             and what follows.
         diffusion_steps: number of steps of the path.
@@ -74,8 +87,10 @@ class TrainConfig:
             student's under a little noise; an approximation of TAD-SR.
         fake_updates: of ``rsd``: steps of the fake before each one of the student.
         student_states: of ``rsd``: how many states of the path the student learns to start from.
-        frequency_weight: of a denoiser: weight of the distance between the Fourier amplitudes of
-            its clean image and of the photograph.
+        frequency_weight: weight of the distance between the Fourier amplitudes of the network's
+            image, of a denoiser the clean one, and of the photograph.
+        final_frequency_weight: of a network of one pass: the same in the last ``final_loss_steps``
+            steps.
         samples: held-out crops that are shown at each validation, in pictures and in
             ``samples.html``; 0 shows none.
         tensorboard: write TensorBoard event files as well (extra ``log``).
@@ -85,6 +100,7 @@ class TrainConfig:
 
     model: str = "ncnet"
     scale: int = 3
+    form: Literal["deploy", "training"] = "deploy"
     data: Path | None = None
     lr_data: Path | None = None
     val_data: Path | None = None
@@ -93,6 +109,8 @@ class TrainConfig:
     steps: int = 500_000
     batch_size: int = 64
     patch_size: int = 64
+    patch_milestones: tuple[int, ...] = ()
+    patch_sizes: tuple[int, ...] = ()
     loss: Literal["l1", "charbonnier", "l2"] = "l1"
     final_loss: Literal["l1", "charbonnier", "l2"] = "l2"
     final_loss_steps: int = 0
@@ -116,9 +134,13 @@ class TrainConfig:
     qat: bool = False
     scheme: Literal["wi8_ai8", "wi4_ai8", "wi6_ai6", "wi4_ai4"] = "wi8_ai8"
     start_from: Annotated[Path | None, Parameter(name=["--from", "--start-from"])] = None
+    teacher: str | None = None
     teacher_weight: float = 1.0
+    self_ensemble: bool = False
+    feature_weight: float = 0.0
     weight_scales: Literal["lsq", "max"] = "lsq"
     scale_rate_factor: float = 1.0
+    centre: str = "bicubic"
     diffusion_path: Literal["resshift", "ddpm_linear", "cosine", "irsde", "rddm"] = "resshift"
     diffusion_steps: int = 4
     kappa: float = 0.5
@@ -134,6 +156,7 @@ class TrainConfig:
     fake_updates: int = 5
     student_states: int = 1
     frequency_weight: float = 0.0
+    final_frequency_weight: float = 0.0
     samples: int = 4
     tensorboard: bool = False
     runs: Path = Path("runs")
@@ -158,7 +181,8 @@ class TrainConfig:
             *_SHARES,
         ):
             _at_least(key, getattr(self, key), 0)
-        _at_least("patch_size", self.patch_size, 8)
+        _at_least("patch_size", self.patch_size, _LEAST_PATCH)
+        self._check_patches()
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate = {self.learning_rate}: want more than 0")
         if not 0 <= self.ema_decay < 1:
@@ -169,15 +193,31 @@ class TrainConfig:
                 "want one more rate than milestones"
             )
 
+    def _check_patches(self) -> None:
+        for side in self.patch_sizes:
+            _at_least("patch_sizes", side, _LEAST_PATCH)
+        if len(self.patch_sizes) != len(self.patch_milestones):
+            raise ConfigError(
+                f"patch_sizes has {len(self.patch_sizes)} values for {len(self.patch_milestones)} "
+                "patch_milestones: want one size for each, patch_size stands before the first"
+            )
+        if list(self.patch_milestones) != sorted({*self.patch_milestones} - {0}):
+            raise ConfigError(
+                f"patch_milestones = {list(self.patch_milestones)}: want steps that rise, from 1"
+            )
 
+
+_LEAST_PATCH = 8
 _SHARES = (
     "teacher_weight",
+    "feature_weight",
     "scale_rate_factor",
     "distill_weight",
     "inverse_weight",
     "truth_weight",
     "score_weight",
     "frequency_weight",
+    "final_frequency_weight",
 )
 _COUNTS = (
     "scale",

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgesr.diffusion.centre import RegressionCentre
 from edgesr.diffusion.conditioned import ConditionedDenoiser
 from edgesr.diffusion.dream import Example
 from edgesr.diffusion.path import Path, State, diffuse
@@ -29,9 +30,12 @@ class TrainedNetwork:
     scale: int
     prediction: Prediction
 
-    def __call__(self, x_t: Tensor, timestep: Tensor, lr: Tensor, /) -> Tensor:
+    def __call__(
+        self, x_t: Tensor, timestep: Tensor, lr: Tensor, centre: Tensor | None = None, /
+    ) -> Tensor:
         """Predict; see ``StepNetwork``."""
-        return self.forward(x_t, timestep, lr).float()
+        inputs = (x_t, timestep, lr) if centre is None else (x_t, timestep, lr, centre)
+        return self.forward(*inputs).float()
 
 
 def example_of(  # noqa: PLR0913 - the arguments of the two that it joins
@@ -53,22 +57,32 @@ def example_of(  # noqa: PLR0913 - the arguments of the two that it joins
     )
 
 
-def sampling(network: nn.Module, path: Path, taken: Path) -> Callable[[Tensor], Tensor]:
+def sampling(
+    network: nn.Module, path: Path, taken: Path, *, regression: RegressionCentre | None = None
+) -> Callable[[Tensor], Tensor]:
     """Return deterministic sampling from one fixed noise, grey levels to grey levels.
 
     Args:
         network: a ``Denoiser``.
         path: that it was trained on.
         taken: the same, or a respaced one.
+        regression: makes the centre; None for the bicubic one.
     """
     assert isinstance(network, Denoiser)  # noqa: S101 - an objective's build() made it
-    denoiser = ConditionedDenoiser(network, path)
+    denoiser = ConditionedDenoiser(network, path, regression=regression)
 
     def enlarge(lr: Tensor) -> Tensor:
         sampled = denoiser.sample(from_grey_levels(lr), seed=_VALIDATION_SEED, path=taken)
         return to_grey_levels(sampled)
 
     return enlarge
+
+
+def centre_picture(regression: RegressionCentre | None, lr: Tensor) -> dict[str, Tensor]:
+    """Return the centre of ``lr`` ``(1, 3, h, w)``, both in [0, 255], where it is not bicubic."""
+    if regression is None:
+        return {}
+    return {"centre": to_grey_levels(regression(from_grey_levels(lr)))}
 
 
 def generator_of(seed: int, step: int, rank: int, stream: int) -> torch.Generator:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from edgesr.data.cache import DecodedImages
+from edgesr.diffusion.centre import RegressionCentre
 from edgesr.diffusion.conditioned import ConditionedDenoiser
 from edgesr.diffusion.dream import dream
 from edgesr.diffusion.path import Path as DiffusionPath
@@ -22,6 +23,7 @@ from edgesr.diffusion.prediction import to_x0
 from edgesr.diffusion.ranges import from_grey_levels
 from edgesr.diffusion.schedules import find_schedule
 from edgesr.errors import ConfigError
+from edgesr.models.centre import CentreNetwork
 from edgesr.models.denoiser_files import Schedule, save_denoiser
 from edgesr.models.denoisers import DENOISERS, build_denoiser
 from edgesr.train.breakdown import StateBreakdown
@@ -29,13 +31,14 @@ from edgesr.train.config import TrainConfig
 from edgesr.train.denoising import (
     HALF_RANGE,
     TrainedNetwork,
+    centre_picture,
     example_of,
     generator_of,
     sampling,
 )
 from edgesr.train.losses import frequency_losses, image_losses_at
 from edgesr.train.objective import Forward, Kept, groups_by_bias
-from edgesr.train.validate import PSNR_KEY, validation_psnr
+from edgesr.train.validate import LARGEST_FALL, PSNR_KEY, validation_psnr
 
 _STREAM = 1
 
@@ -99,19 +102,25 @@ def sampled_path(config: TrainConfig) -> DiffusionPath:
 class Diffusion:
     """A denoiser against the residual of clean images; see ``Objective``.
 
-    States and noise of a step are functions of seed, step and process, as its patches are.
+    States and noise of a step are functions of seed, step and process, as its patches are. The
+    ``centre`` is made by a network that is not trained, or, without one, by bicubic interpolation.
     """
 
     config: TrainConfig
+    centre: CentreNetwork | None = None
     rank: int = 0
     is_exact: bool = False
     validates_start: bool = False
+    largest_fall: float = LARGEST_FALL
     kept: Mapping[str, Kept] = field(default_factory=dict)
     path: DiffusionPath = field(init=False)
+    regression: RegressionCentre | None = field(init=False)
     by_state: StateBreakdown = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the tables of the path."""
+        regression = None if self.centre is None else RegressionCentre(self.centre)
+        object.__setattr__(self, "regression", regression)
         object.__setattr__(self, "path", path_of(self.config))
         object.__setattr__(self, "by_state", StateBreakdown(self.path.num_steps))
 
@@ -138,7 +147,7 @@ class Diffusion:
         noise = torch.randn(x0.shape, generator=random).to(x0.device)
         kind = DENOISERS[config.model].prediction
         trained = TrainedNetwork(forward=forward, scale=config.scale, prediction=kind)
-        network = ConditionedDenoiser(trained, path)
+        network = ConditionedDenoiser(trained, path, regression=self.regression)
         centre = network.centre(lr)
         if config.dream:
             shown = dream(network, path, states, x0, noise=noise, condition=lr, centre=centre)
@@ -165,20 +174,19 @@ class Diffusion:
         return {"loss_by_timestep": self.by_state.report()}
 
     def pictures(self, averaged: nn.Module, lr: Tensor) -> dict[str, Tensor]:
-        """Return the sampled image."""
+        """Return the centre, where it is not bicubic, and the sampled image."""
         taken = sampled_path(self.config)
         name = f"sampled, {taken.num_steps} steps"
-        return {name: sampling(averaged, self.path, taken)(lr)}
+        made = sampling(averaged, self.path, taken, regression=self.regression)(lr)
+        return {**centre_picture(self.regression, lr), name: made}
 
     def validate(
         self, averaged: nn.Module, held_out: DecodedImages, device: torch.device
     ) -> dict[str, float]:
         """Return the PSNR of deterministic sampling from one fixed noise."""
-        enlarge = sampling(averaged, self.path, sampled_path(self.config))
+        taken = sampled_path(self.config)
+        enlarge = sampling(averaged, self.path, taken, regression=self.regression)
         return {PSNR_KEY: validation_psnr(enlarge, held_out, device)}
-
-    def check_progress(self, psnr: float, best: float, step: int) -> None:
-        """Accept whatever comes."""
 
     def save(self, path: Path, averaged: nn.Module, metadata: dict[str, str]) -> None:
         """Write the denoiser with its path."""
@@ -189,5 +197,6 @@ class Diffusion:
             scale=self.config.scale,
             schedule=schedule_of(self.config),
             prediction=DENOISERS[self.config.model].prediction,
+            centre=self.centre,
             metadata=metadata,
         )

@@ -19,13 +19,13 @@ from edgesr.errors import ConfigError
 from edgesr.models.denoiser_files import Schedule, save_denoiser
 from edgesr.models.denoisers import DENOISERS
 from edgesr.train.config import TrainConfig
-from edgesr.train.denoising import sampling
+from edgesr.train.denoising import centre_picture, sampling
 from edgesr.train.diffusion import path_of
 from edgesr.train.objective import Forward, Kept, groups_by_bias
 from edgesr.train.rsd import Rsd
 from edgesr.train.sinsr import Sinsr
 from edgesr.train.teacher import TEACHER_KEY, Teacher
-from edgesr.train.validate import PSNR_KEY, validation_psnr
+from edgesr.train.validate import LARGEST_FALL, PSNR_KEY, validation_psnr
 
 _SINSR_WEIGHTS = ("distill_weight", "inverse_weight", "truth_weight", "score_weight")
 
@@ -107,6 +107,7 @@ class OneStep:
     rank: int = 0
     is_exact: bool = False
     validates_start: bool = False  # undistilled, it would win by PSNR: one step gives a mean
+    largest_fall: float = LARGEST_FALL
     lesson: Lesson = field(init=False)
 
     def __post_init__(self) -> None:
@@ -146,19 +147,25 @@ class OneStep:
         return self.lesson.report()
 
     def pictures(self, averaged: nn.Module, lr: Tensor) -> dict[str, Tensor]:
-        """Return what the teacher samples and what the student makes in one evaluation."""
-        steps = self.teacher.sampled.num_steps
-        taught = sampling(self.teacher.module, self.teacher.path, self.teacher.sampled)
-        return {f"teacher, {steps} steps": taught(lr), "student": self._enlarge(averaged)(lr)}
+        """Return the centre, where it is not bicubic, and what teacher and student make of it.
+
+        The teacher takes its steps, the student one.
+        """
+        teacher = self.teacher
+        taught = sampling(
+            teacher.module, teacher.path, teacher.sampled, regression=teacher.regression
+        )
+        return {
+            **centre_picture(teacher.regression, lr),
+            f"teacher, {teacher.sampled.num_steps} steps": taught(lr),
+            "student": self._enlarge(averaged)(lr),
+        }
 
     def validate(
         self, averaged: nn.Module, held_out: DecodedImages, device: torch.device
     ) -> dict[str, float]:
         """Return the PSNR of the one evaluation, from one fixed noise."""
         return {PSNR_KEY: validation_psnr(self._enlarge(averaged), held_out, device)}
-
-    def check_progress(self, psnr: float, best: float, step: int) -> None:
-        """Accept whatever comes."""
 
     def save(self, path: Path, averaged: nn.Module, metadata: dict[str, str]) -> None:
         """Write the student with the teacher's path, and that it takes one step of it."""
@@ -175,6 +182,7 @@ class OneStep:
                 is_distilled=True,
             ),
             prediction=self.teacher.prediction,
+            centre=self.teacher.loaded.centre,
             metadata={
                 **metadata,
                 "distilled_by": self.config.distill,
@@ -184,4 +192,5 @@ class OneStep:
 
     def _enlarge(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         path = self.teacher.path
-        return sampling(network, path, respace(path, [path.num_steps]))
+        taken = respace(path, [path.num_steps])
+        return sampling(network, path, taken, regression=self.teacher.regression)

@@ -11,6 +11,7 @@ import tomli_w
 from edgesr.errors import CheckpointError, ConfigError, OutputError
 from edgesr.files import write_text
 from edgesr.train.config import TrainConfig
+from edgesr.zoo.find import find_entry
 
 CONFIG_FILE = "config.toml"
 _FREE_TO_CHANGE = frozenset(
@@ -76,6 +77,8 @@ def check_resumable(config: TrainConfig, folder: Path) -> None:
 
 def _plain(config: TrainConfig) -> dict[str, Any]:
     values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    if config.teacher is not None and find_entry(config.teacher) is None:
+        values["teacher"] = Path(config.teacher)  # a name stays a name
     return {key: _value(value) for key, value in values.items() if value is not None}
 
 

@@ -49,6 +49,11 @@ def frequency_losses(sr: Tensor, hr: Tensor) -> Tensor:
     return (_amplitudes(sr) - _amplitudes(hr)).abs().mean(dim=(1, 2, 3))
 
 
+def frequency_weight_at(config: TrainConfig, step: int) -> float:
+    """Return the weight of the Fourier amplitudes at ``step`` (from 0) of a one-pass network."""
+    return config.final_frequency_weight if _is_final(config, step) else config.frequency_weight
+
+
 def weighted_sum(config: TrainConfig, parts: Mapping[str, Tensor]) -> Tensor:
     """Return the sum of named losses, each times its ``<name>_weight`` of ``config``."""
     weights: list[float] = [getattr(config, f"{name}_weight") for name in parts]
@@ -65,8 +70,11 @@ def _amplitudes(image: Tensor) -> Tensor:
 
 
 def _error_at(config: TrainConfig, step: int) -> Loss:
-    ends = step >= config.steps - config.final_loss_steps
-    return ERRORS[config.final_loss if ends else config.loss]
+    return ERRORS[config.final_loss if _is_final(config, step) else config.loss]
+
+
+def _is_final(config: TrainConfig, step: int) -> bool:
+    return step >= config.steps - config.final_loss_steps
 
 
 def _l1(sr: Tensor, hr: Tensor) -> Tensor:

@@ -9,27 +9,54 @@ import torch
 from torch import Tensor, nn
 
 from edgesr.data.cache import DecodedImages
+from edgesr.errors import ConfigError, DataError, GraphError
 from edgesr.models import build_model
-from edgesr.models.checkpoint import save_weights
+from edgesr.models.checkpoint import FOLD_KEY, save_weights
+from edgesr.models.reparameterize import Collapsed, collapse
+from edgesr.train.breakdown import Breakdown
 from edgesr.train.config import TrainConfig
-from edgesr.train.losses import loss_at
+from edgesr.train.features import FeatureReader, attention_distance
+from edgesr.train.image_teacher import ImageTeacher
+from edgesr.train.losses import frequency_losses, frequency_weight_at, loss_at
 from edgesr.train.objective import Forward, Kept, groups_by_bias
-from edgesr.train.validate import PSNR_KEY, validation_psnr
+from edgesr.train.teacher import TEACHER_KEY
+from edgesr.train.validate import LARGEST_FALL, PSNR_KEY, validation_psnr
+
+_PARTS = ("pixel", "teacher", "feature", "frequency")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Regression:
-    """A plain network against a pixel loss; see ``Objective``."""
+    """A network of one pass against a pixel loss, and what a teacher makes; see ``Objective``.
+
+    A network in training form is folded before it is validated and before it is saved; what a
+    resumed run needs of its branches is in the training state.
+
+    Raises:
+        ConfigError: the configuration names a teacher and none is given.
+    """
 
     config: TrainConfig
+    teacher: ImageTeacher | None = None
     is_exact: bool = False
     validates_start: bool = False
+    largest_fall: float = LARGEST_FALL
     kept: Mapping[str, Kept] = field(default_factory=dict)
+    parts: Breakdown = field(default_factory=lambda: Breakdown(_PARTS))
+    reader: FeatureReader = field(default_factory=lambda: FeatureReader(training_only=True))
+
+    def __post_init__(self) -> None:
+        """Check that the teacher is there."""
+        if self.config.teacher is not None and self.teacher is None:
+            raise ConfigError(f"teacher = {self.config.teacher}: is not loaded; use open_run")
 
     def build(self) -> nn.Module:
         """Return a fresh network."""
-        network = build_model(self.config.model, self.config.scale)
+        config = self.config
+        network = build_model(config.model, config.scale, config.form)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.feature_weight:
+            self.reader.attach(network)
         return network
 
     def groups(self, network: nn.Module) -> list[dict[str, Any]]:
@@ -37,11 +64,29 @@ class Regression:
         return groups_by_bias(network, self.config.bias_rate_factor)
 
     def to(self, device: torch.device) -> None:
-        """Move nothing."""
+        """Move the teacher."""
+        if self.teacher is not None:
+            self.teacher.loaded.module.to(device)
 
     def loss(self, forward: Forward, lr: Tensor, hr: Tensor, step: int) -> Tensor:
-        """Return the pixel loss."""
-        return loss_at(self.config, step)(forward(lr).float(), hr)
+        """Return the pixel loss and the weighted distances that are switched on."""
+        config = self.config
+        sr = forward(lr).float()
+        parts = {"pixel": loss_at(config, step)(sr, hr)}
+        weights = {"pixel": 1.0, "frequency": frequency_weight_at(config, step)}
+        if weights["frequency"]:
+            parts["frequency"] = frequency_losses(sr, hr).mean()
+        if self.teacher is not None:
+            image, features = self.teacher.teach(lr, self_ensemble=config.self_ensemble)
+            if config.teacher_weight:
+                parts["teacher"] = nn.functional.l1_loss(sr, image)
+            if config.feature_weight:
+                parts["feature"] = attention_distance(self.reader.take(), features)
+            weights |= {"teacher": config.teacher_weight, "feature": config.feature_weight}
+        if len(parts) == 1:
+            return parts["pixel"]
+        self.parts.add([_PARTS.index(name) for name in parts], torch.stack([*parts.values()]))
+        return torch.stack([weights[name] * part for name, part in parts.items()]).sum()
 
     def before_update(self, network: nn.Module, step: int) -> None:
         """Change nothing."""
@@ -50,28 +95,54 @@ class Regression:
         """Change nothing."""
 
     def report(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
+        """Return the means of the losses, unweighted, where there is more than one."""
+        found = self.parts.report()
+        return {"loss_parts": found} if found else {}
 
     def pictures(self, averaged: nn.Module, lr: Tensor) -> dict[str, Tensor]:
-        """Return the enlarged image."""
-        return {"network": averaged(lr)}
+        """Return the enlarged image, and the teacher's beside it."""
+        own = {"network": averaged(lr)}
+        if self.teacher is None:
+            return own
+        return {**own, "teacher": self.teacher.teach(lr, self_ensemble=False)[0]}
 
     def validate(
         self, averaged: nn.Module, held_out: DecodedImages, device: torch.device
     ) -> dict[str, float]:
-        """Return the PSNR."""
-        return {PSNR_KEY: validation_psnr(averaged, held_out, device)}
-
-    def check_progress(self, psnr: float, best: float, step: int) -> None:
-        """Accept whatever comes."""
+        """Return the PSNR of the deployed form, and by how much folding changed the output."""
+        deployed = self._deployed(averaged)
+        figures = {PSNR_KEY: validation_psnr(deployed.module, held_out, device)}
+        return figures | ({FOLD_KEY: deployed.max_abs_difference} if deployed.folded else {})
 
     def save(self, path: Path, averaged: nn.Module, metadata: dict[str, str]) -> None:
-        """Write float weights."""
+        """Write float weights of the deployed form.
+
+        Raises:
+            DataError: weights are not finite, so that nothing can be folded.
+        """
+        deployed = self._deployed(averaged)
+        if deployed.folded:
+            metadata = {**metadata, FOLD_KEY: f"{deployed.max_abs_difference:.3g}"}
+        if self.teacher is not None:
+            about = {"teacher": self.teacher.title, TEACHER_KEY: self.teacher.sha256}
+            metadata = {**metadata, **about}
         save_weights(
             path,
-            averaged.state_dict(),
+            deployed.module.state_dict(),
             model=self.config.model,
             scale=self.config.scale,
             metadata=metadata,
         )
+
+    def _deployed(self, averaged: nn.Module) -> Collapsed:
+        if self.config.form == "deploy":
+            return Collapsed(
+                module=averaged, folded=0, max_abs_difference=0.0, relative_difference=0.0
+            )
+        try:
+            return collapse(averaged)
+        except GraphError as error:
+            raise DataError(
+                f"training diverged: {error}; the last good checkpoint is kept, resume with a "
+                "lower --learning-rate or with --grad-clip"
+            ) from error

@@ -27,7 +27,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgesr.diffusion.conditioned import ConditionedDenoiser
 from edgesr.diffusion.path import Path, diffuse, spaced_timesteps
 from edgesr.diffusion.prediction import to_x0
 from edgesr.diffusion.ranges import from_grey_levels
@@ -124,7 +123,7 @@ class Rsd:
                 made = self._made(forward, x0, lr, random)
             self._train_fake(made, lr, random)
         made = self._made(forward, x0, lr, random)
-        teacher, fake = (ConditionedDenoiser(n, path) for n in (self.teacher.module, self.fake))
+        teacher, fake = map(self.teacher.conditioned, (self.teacher.module, self.fake))
         states, noise = self._drawn(made, random)
         self.fake.requires_grad_(requires_grad=False)
         distances = rsd_losses(
@@ -149,7 +148,7 @@ class Rsd:
         """Return the student's images of one evaluation, from the states that it starts at."""
         path, kind = self.teacher.path, self.teacher.prediction
         trained = TrainedNetwork(forward=forward, scale=self.config.scale, prediction=kind)
-        student = ConditionedDenoiser(trained, path)
+        student = self.teacher.conditioned(trained)
         centre = student.centre(lr)
         starts = torch.tensor(spaced_timesteps(path, self.config.student_states))
         states = starts[torch.randint(len(starts), (len(x0),), generator=random)]
@@ -161,7 +160,7 @@ class Rsd:
     def _train_fake(self, made: Tensor, lr: Tensor, random: torch.Generator) -> None:
         path, kind = self.teacher.path, self.teacher.prediction
         self.fake.requires_grad_(requires_grad=True)
-        network = ConditionedDenoiser(self.fake, path)
+        network = self.teacher.conditioned(self.fake)
         states, noise = self._drawn(made, random)
         centre = network.centre(lr)
         shown = example_of(path, states, made, noise=noise, kind=kind, centre=centre)

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from edgesr import __version__
 from edgesr.data.patches import PatchSampler
-from edgesr.models import build_model
+from edgesr.models.centre import CentreNetwork
 from edgesr.models.denoisers import DENOISERS
+from edgesr.train.centre import check_centre, find_centre
 from edgesr.train.config import TrainConfig
 from edgesr.train.diffusion import Diffusion, check_diffusion
 from edgesr.train.distill import OneStep, check_distill
 from edgesr.train.folder import check_resumable, new_folder
+from edgesr.train.image_teacher import ImageTeacher, load_image_teacher
 from edgesr.train.loop import Listener, TrainResult, train
 from edgesr.train.processes import processes
 from edgesr.train.qat import QatStart, QuantizationAware, check_qat, load_start
@@ -18,6 +20,7 @@ from edgesr.train.regression import Regression
 from edgesr.train.shell import MakeObjective
 from edgesr.train.sources import TrainingImages, data_digest, training_images, write_manifest
 from edgesr.train.state import load_state
+from edgesr.train.switches import check_switches
 from edgesr.train.teacher import Teacher, load_teacher
 
 __all__ = ["Run", "go", "open_run"]
@@ -34,6 +37,8 @@ class Run:
         resume: go on from the state in ``folder``.
         qat: where quantization-aware training starts; None in float training.
         teacher: where distillation starts; None without.
+        image_teacher: larger network that a one-pass network learns from; None without.
+        centre: network that makes a denoiser's centre; None for the bicubic one.
         is_main: whether this process writes files and messages.
     """
 
@@ -43,6 +48,8 @@ class Run:
     resume: bool
     qat: QatStart | None = None
     teacher: Teacher | None = None
+    image_teacher: ImageTeacher | None = None
+    centre: CentreNetwork | None = None
     is_main: bool = True
 
 
@@ -55,23 +62,33 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
         dry_run: check, but make no folder.
 
     Raises:
+        CheckpointError: a teacher or centre is missing, damaged or of another kind.
         ConfigError: unknown network or scale, a run of that name exists, or a resumed run would
             become another one, or settings that do not go together.
         DataError: images are missing, damaged or too small, or there is nothing to resume.
     """
-    if config.model not in DENOISERS:
-        build_model(config.model, config.scale)
+    check_switches(config)
     check_diffusion(config)
     check_qat(config)
     check_distill(config)
+    check_centre(config)
     if resume is not None:
         check_resumable(config, resume)
         load_state(resume)
     teacher = load_teacher(config, resume=resume)
+    image_teacher = load_image_teacher(config, resume=resume)
+    centre = find_centre(config, resume=resume)
     state = processes()
     with state.main_process_first():  # the others map the cache that it made
         images = training_images(config)
-    PatchSampler(images=images.train, patch_size=config.patch_size, batch_size=1, seed=config.seed)
+    PatchSampler(
+        images=images.train,
+        patch_size=config.patch_size,
+        patch_milestones=config.patch_milestones,
+        patch_sizes=config.patch_sizes,
+        batch_size=1,
+        seed=config.seed,
+    )
     qat = load_start(config, images.train)
     if resume is not None:
         return Run(
@@ -81,6 +98,8 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
             resume=True,
             qat=qat,
             teacher=teacher,
+            image_teacher=image_teacher,
+            centre=centre,
             is_main=state.is_main_process,
         )
     folder = Path()
@@ -95,6 +114,8 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
         resume=False,
         qat=qat,
         teacher=teacher,
+        image_teacher=image_teacher,
+        centre=centre,
         is_main=state.is_main_process,
     )
 
@@ -126,5 +147,5 @@ def _objective(run: Run) -> MakeObjective:
     if teacher is not None:
         return lambda rank: OneStep(config=config, teacher=teacher, rank=rank)
     if config.model in DENOISERS:
-        return lambda rank: Diffusion(config=config, rank=rank)
-    return lambda _: Regression(config=config)
+        return lambda rank: Diffusion(config=config, centre=run.centre, rank=rank)
+    return lambda _: Regression(config=config, teacher=run.image_teacher)

@@ -111,6 +111,8 @@ def start(
         sampler=PatchSampler(
             images=images,
             patch_size=config.patch_size,
+            patch_milestones=config.patch_milestones,
+            patch_sizes=config.patch_sizes,
             batch_size=config.batch_size // accelerator.num_processes,
             seed=config.seed,
             rank=accelerator.process_index,

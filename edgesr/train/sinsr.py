@@ -69,7 +69,7 @@ class Sinsr:
         last = path.num_steps
         lr, x0 = from_grey_levels(lr), from_grey_levels(hr)
         student = self._conditioned(forward)
-        guide = ConditionedDenoiser(self.teacher.module, path)
+        guide = self.teacher.conditioned(self.teacher.module)
         centre = guide.centre(lr)
         assert centre is not None  # noqa: S101 - check_distill wants a path with one
         random = generator_of(config.seed, step, self.rank, _STREAM)
@@ -117,7 +117,7 @@ class Sinsr:
         network = TrainedNetwork(
             forward=forward, scale=self.config.scale, prediction=self.teacher.prediction
         )
-        return ConditionedDenoiser(network, self.teacher.path)
+        return self.teacher.conditioned(network)
 
     def _clean(self, network: ConditionedDenoiser, x: Tensor, states: Tensor, lr: Tensor) -> Tensor:
         predicted = network(x, states, lr)

@@ -1,11 +1,15 @@
 """The denoiser that a student is distilled from."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from edgesr.diffusion.centre import RegressionCentre
+from edgesr.diffusion.conditioned import ConditionedDenoiser
 from edgesr.diffusion.path import Path as DiffusionPath
+from edgesr.diffusion.tiles import StepNetwork
 from edgesr.errors import ConfigError
 from edgesr.files import sha256_file
 from edgesr.models.checkpoint import read_weights
@@ -46,6 +50,16 @@ class Teacher:
     def prediction(self) -> Prediction:
         """What it returns."""
         return self.loaded.prediction
+
+    @cached_property
+    def regression(self) -> RegressionCentre | None:
+        """What makes its centre, which is the student's too; None for the bicubic one."""
+        centre = self.loaded.centre
+        return None if centre is None else RegressionCentre(centre)
+
+    def conditioned(self, network: StepNetwork) -> ConditionedDenoiser:
+        """Return a network that walks the teacher's path with the teacher's centre."""
+        return ConditionedDenoiser(network, self.path, regression=self.regression)
 
     def copy(self) -> Denoiser:
         """Return a network of its own with the teacher's weights, to be trained."""
@@ -91,7 +105,7 @@ def load_teacher(config: TrainConfig, *, resume: Path | None = None) -> Teacher 
     )
     _check_path(config, teacher)
     if resume is not None:
-        _check_same(resume, teacher)
+        check_same(resume, loaded.path, teacher.sha256)
     return teacher
 
 
@@ -117,13 +131,18 @@ def _check_path(config: TrainConfig, teacher: Teacher) -> None:
         )
 
 
-def _check_same(folder: Path, teacher: Teacher) -> None:
+def check_same(folder: Path, teacher: Path, sha256: str) -> None:
+    """Refuse to go on with the run in ``folder`` with another teacher than it had.
+
+    Raises:
+        ConfigError: the files differ.
+    """
     path = folder / "last.safetensors"
     if not path.is_file():
         return
     had = read_weights(path)[1].get(TEACHER_KEY)
-    if had != teacher.sha256:
+    if had != sha256:
         raise ConfigError(
-            f"{path}: was distilled from a teacher with sha256 {had}, but {teacher.loaded.path} "
-            f"has {teacher.sha256}; put the teacher's file back, or start a new run"
+            f"{path}: was distilled from a teacher with sha256 {had}, but {teacher} "
+            f"has {sha256}; put the teacher's file back, or start a new run"
         )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgesr.binary.esb import SUFFIX
 from edgesr.diffusion.centre import RegressionCentre
 from edgesr.diffusion.colour import find_colour_fix
 from edgesr.diffusion.conditioned import ConditionedDenoiser, enlarge
@@ -19,6 +20,7 @@ from edgesr.diffusion.schedules import find_schedule
 from edgesr.diffusion.tiles import TiledNetwork, halo_of, plan_tiles
 from edgesr.errors import CheckpointError, DataError, DiffusionError
 from edgesr.models.denoiser_files import LoadedDenoiser, Schedule, load_denoiser
+from edgesr.upscalers.packed import load_packed
 
 DEFAULT_SAMPLER = "ddim"
 
@@ -30,7 +32,7 @@ class DiffusionUpscaler:
     itself, its noise and its centre are held whole: a few float32 images of the result's size.
 
     Args:
-        path: ``.safetensors`` of a denoiser, or the run folder that holds it.
+        path: ``.safetensors`` of a denoiser, the run folder that holds it, or an ``.esb``.
         model: denoiser, checked against the file's.
         scale: upscaling factor, checked against the file's.
         threads: CPU threads of the whole process; None leaves PyTorch's choice.
@@ -63,7 +65,8 @@ class DiffusionUpscaler:
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
-        loaded = load_denoiser(path, model=model, scale=scale)
+        load = load_packed if path.suffix == SUFFIX else load_denoiser
+        loaded = load(path, model=model, scale=scale)
         self._whole = path_of(loaded.schedule, loaded.path)
         self._path = sampling_path(loaded, steps)
         find_sampler(sampler)

@@ -29,6 +29,7 @@ class Sampling:
 
 
 FULL = Sampling()
+_PACKED = ".esb"
 
 
 def load_upscaler(
@@ -44,8 +45,8 @@ def load_upscaler(
     One step of a shipped denoiser is taken by its one-step student, where its card names one.
 
     Args:
-        source: a name in ``ZOO`` or of a pulled network, ``bicubic``, a ``.tflite``, ``.safetensors`` or ``.pth`` file,
-            or a run folder.
+        source: a name in ``ZOO`` or of a pulled network, ``bicubic``, a ``.tflite``,
+            ``.safetensors`` or ``.pth`` file, or a run folder.
         scale: upscaling factor; needed for ``bicubic`` and for a ``.pth``, checked elsewhere.
         model: network of a ``.pth``; ignored by what names its own.
         threads: CPU threads; None leaves the choice to the runtime.
@@ -69,10 +70,10 @@ def load_upscaler(
     name = None if entry is None else entry.name
     if path.suffix == ".tflite":
         return _tflite(path, name=name, scale=scale, threads=threads, sampling=sampling)
-    if path.is_dir() or path.suffix in {".safetensors", ".pth"}:
+    if path.is_dir() or path.suffix in {".safetensors", ".pth", _PACKED}:
         options = _Options(name=name, model=model, scale=scale, threads=threads)
         return _network(path, options, sampling)
-    wanted = "a run folder, .tflite, .safetensors or .pth"
+    wanted = "a run folder, .tflite, .esb, .safetensors or .pth"
     raise CheckpointError(f"{path}: is no model file, want {wanted}")
 
 
@@ -88,6 +89,8 @@ def is_sampled(source: str | Path) -> bool:
     path = Path(source)
     if path.is_file() and path.suffix == ".tflite":
         return read_schedule(path) is not None
+    if path.suffix == _PACKED:
+        return True
     if not (path.is_dir() or (path.is_file() and path.suffix == ".safetensors")):
         return False
     try:
@@ -145,7 +148,7 @@ def _network(path: Path, options: _Options, sampling: Sampling) -> Upscaler:
         raise MissingDependencyError(
             f"{path}: running a checkpoint needs {error.name}; install edgesr[train] or export it"
         ) from error
-    if is_denoiser(path):
+    if path.suffix == _PACKED or is_denoiser(path):
         return DiffusionUpscaler(
             path,
             model=model,

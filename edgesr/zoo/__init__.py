@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edgesr.errors import CheckpointError
+from edgesr.files import sha256_file
 
 DEFAULT = "ncnet_x3"
 _FOLDER = Path(__file__).resolve().parent
@@ -23,6 +24,7 @@ class ZooEntry:
         scale: upscaling factor.
         is_denoiser: whether it is a diffusion denoiser, which ships float weights alone.
         folder: where its files lie.
+        is_pulled: whether it was fetched into the user's cache instead of shipped.
     """
 
     name: str
@@ -30,6 +32,7 @@ class ZooEntry:
     scale: int
     is_denoiser: bool = False
     folder: Path = _FOLDER
+    is_pulled: bool = False
 
     @property
     def tflite(self) -> Path:
@@ -72,10 +75,34 @@ class ZooEntry:
             CheckpointError: the installed file is missing or damaged.
         """
         try:
-            content: dict[str, Any] = json.loads(self.card.read_text())
+            content: dict[str, Any] = json.loads(self.card.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.card}: no readable card; reinstall edgesr") from error
+            raise CheckpointError(f"{self.card}: no readable card; {self._again}") from error
         return content
+
+    def intact(self, path: Path) -> Path:
+        """Return ``path``, one of ``files``, after comparing its content with the card's checksum.
+
+        Raises:
+            CheckpointError: the file or its card is missing or damaged.
+        """
+        wanted = self.read_card().get("files", {}).get(path.name, {}).get("sha256")
+        if wanted is None:
+            raise CheckpointError(f"{self.card}: has no checksum of {path.name}; {self._again}")
+        if not path.is_file():
+            raise CheckpointError(f"{path}: is missing; {self._again}")
+        found = sha256_file(path)
+        if found != wanted:
+            raise CheckpointError(
+                f"{path}: is damaged, SHA-256 is {found[:12]}... and its card says "
+                f"{wanted[:12]}...; {self._again}"
+            )
+        return path
+
+    @property
+    def _again(self) -> str:
+        pulled = f"fetch it again with edgesr models pull {self.name}"
+        return pulled if self.is_pulled else "reinstall edgesr"
 
 
 ZOO: Mapping[str, ZooEntry] = MappingProxyType(

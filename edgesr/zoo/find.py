@@ -1,48 +1,52 @@
-"""What a name or path stands for: a shipped network, and its float weights."""
+"""What a name or path stands for: a shipped or pulled network, and its float weights."""
 
 from pathlib import Path
 
 from edgesr.errors import CheckpointError
 from edgesr.zoo import ZOO, ZooEntry
+from edgesr.zoo.pulled import pulled_entry
 
 _FORMS = {".safetensors", ".pth"}
 
 
 def find_entry(source: str | Path, *, steps: int | None = None) -> ZooEntry | None:
-    """Return the shipped network of a name; None of what is no such name.
+    """Return the shipped or pulled network of a name; None of what is no such name.
 
     One step of a denoiser whose card names a one-step student is taken by the student.
 
     Args:
-        source: name in ``ZOO``, or anything else.
+        source: name in ``ZOO`` or of a pulled network, or anything else.
         steps: evaluations that are asked of a denoiser; None takes the usual number.
 
     Raises:
-        CheckpointError: the card cannot be read, or names a student that is not shipped.
+        CheckpointError: the card cannot be read, or names a student that is not there.
     """
-    entry = ZOO.get(str(source))
+    entry = _entry(str(source))
     if entry is None or not entry.is_denoiser or steps != 1:
         return entry
     student = entry.read_card().get("one_step")
     if student is None:
         return entry
-    if student not in ZOO:
+    found = _entry(student)
+    if found is None:
+        again = f"pull {student}" if entry.is_pulled else "reinstall edgesr"
         raise CheckpointError(
-            f"{entry.card}: names the one-step student {student}, which is not shipped; reinstall "
-            "edgesr or drop --steps 1"
+            f"{entry.card}: names the one-step student {student}, which is not here; {again} or "
+            "drop --steps 1"
         )
-    return ZOO[student]
+    return found
 
 
 def find_weights(source: str | Path) -> Path:
-    """Return the weights file or run folder of a shipped network's name or of a path.
+    """Return the weights file or run folder of a shipped or pulled network's name or of a path.
 
     Raises:
-        CheckpointError: there is none, or it is a file without float weights, such as a .tflite.
+        CheckpointError: there is none, a shipped or pulled file is damaged, or it is a file without
+            float weights, such as a .tflite.
     """
-    entry = ZOO.get(str(source))
+    entry = find_entry(source)
     if entry is not None:
-        return entry.weights
+        return entry.intact(entry.weights)
     path = Path(source)
     if not path.exists():
         raise CheckpointError(
@@ -55,3 +59,7 @@ def find_weights(source: str | Path) -> Path:
             "it was made from"
         )
     return path
+
+
+def _entry(name: str) -> ZooEntry | None:
+    return ZOO.get(name) or pulled_entry(name)

@@ -157,7 +157,7 @@ def test_another_size_is_noticed_before_anything_is_fetched(
     tmp_path: Path, known: KnownSet, server: Server
 ) -> None:
     server.content += b"more"
-    with pytest.raises(DatasetError, match=f"want {known.bytes}; the archive was replaced"):
+    with pytest.raises(DatasetError, match=f"want {known.bytes}; the file was replaced"):
         fetch(known, tmp_path / "to")
     assert _left(tmp_path / "to") == []
 
@@ -175,7 +175,7 @@ def test_a_wrong_archive_put_there_by_hand_is_refused_and_kept(
     tmp_path: Path, known: KnownSet
 ) -> None:
     (tmp_path / "set.zip").write_bytes(b"something else")
-    with pytest.raises(DatasetError, match=r"set\.zip: SHA-256 is .* not the published archive"):
+    with pytest.raises(DatasetError, match=r"set\.zip: SHA-256 is .* not the published file"):
         fetch(known, tmp_path)
     assert (tmp_path / "set.zip").read_bytes() == b"something else"
 

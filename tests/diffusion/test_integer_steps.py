@@ -20,7 +20,6 @@ from edgesr.diffusion.integer_steps import (
     with_corrections,
 )
 from edgesr.diffusion.path import Path as DiffusionPath
-from edgesr.diffusion.path import respace
 from edgesr.diffusion.ranges import from_grey_levels
 from edgesr.diffusion.schedules import resshift
 from edgesr.diffusion.temporal_features import disturbances
@@ -34,10 +33,7 @@ from edgesr.errors import DataError, DiffusionError, GraphError
 from edgesr.graph.execute import execute
 from edgesr.graph.ops import Conv2D
 from edgesr.models.conditioning import Conditioning
-from edgesr.models.denoiser_files import LoadedDenoiser, Schedule
-from edgesr.models.denoisers import DENOISERS
-from edgesr.models.resshift_px import resshift_px
-from edgesr.models.time_embedding import FiLM
+from edgesr.models.denoiser_files import LoadedDenoiser
 from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.recipe import OURS, UNPROTECTED
 from edgesr.quant.scheme import SCHEMES
@@ -49,44 +45,23 @@ PLAIN = replace(UNPROTECTED, observer="minmax")
 
 
 @pytest.fixture(scope="module")
-def whole() -> DiffusionPath:
-    return resshift(kappa=0.4, num_steps=6)
+def whole(tiny_whole: DiffusionPath) -> DiffusionPath:
+    return tiny_whole
 
 
 @pytest.fixture(scope="module")
-def path(whole: DiffusionPath) -> DiffusionPath:
-    return respace(whole, [2, 4, 6])
+def path(tiny_path: DiffusionPath) -> DiffusionPath:
+    return tiny_path
 
 
 @pytest.fixture(scope="module")
-def loaded() -> LoadedDenoiser:
-    torch.manual_seed(0)
-    module = resshift_px(2, widths=(8, 12), blocks=1).eval()
-    with torch.no_grad():
-        for layer in module.core.modules():
-            if isinstance(layer, FiLM):
-                layer.project.weight.normal_(0.0, 0.3)
-                layer.project.bias.normal_(0.0, 0.2)
-        module.core.get_parameter("head.weight").normal_(0.0, 0.02)
-    return LoadedDenoiser(
-        module=module,
-        descriptor=DENOISERS["resshift_px_s"],
-        scale=2,
-        schedule=Schedule(name="resshift", parameters=PARAMETERS),
-        prediction=module.prediction,
-        metadata={},
-        path=Path("tiny.safetensors"),
-    )
+def loaded(tiny: LoadedDenoiser) -> LoadedDenoiser:
+    return tiny
 
 
 @pytest.fixture(scope="module")
-def lrs() -> list[Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    coarse = torch.randn(4, 3, 7, 6, generator=generator)
-    smooth = torch.nn.functional.interpolate(coarse, (20, 16), mode="bicubic")
-    levels = (128 + 50 * smooth).round().clamp(0, 255)
-    images = from_grey_levels(levels)
-    return [images[:3], images[3:]]
+def lrs(tiny_lrs: list[Tensor]) -> list[Tensor]:
+    return tiny_lrs
 
 
 @pytest.fixture(scope="module")
@@ -323,3 +298,40 @@ def test_too_many_steps_are_refused(whole: DiffusionPath) -> None:
     with pytest.raises(DiffusionError, match="15 steps, and every one has a network"):
         sampled_timesteps(resshift(num_steps=15))
     assert sampled_timesteps(whole) == (6, 5, 4, 3, 2, 1)
+
+
+def test_every_kind_of_set_draws_images_of_its_own(path: DiffusionPath) -> None:
+    features = [torch.full((1, 1, 1, 1), float(level)) for level in (1, 1, 1)]
+    uniform, tdac = (
+        choose_samples(kind, path, 12, features=features).by_timestep  # type: ignore[arg-type]
+        for kind in ("uniform", "tdac")
+    )
+    assert [len(one) for one in uniform.values()] == [len(one) for one in tdac.values()]
+    assert uniform != tdac
+
+
+def test_density_is_looked_for_at_the_deepest_level(
+    loaded: LoadedDenoiser, whole: DiffusionPath, path: DiffusionPath, lrs: list[Tensor]
+) -> None:
+    for _, fed in trajectories(loaded.module, whole, path, lrs[1:], features=True):
+        assert fed.middle is not None
+        assert fed.middle.shape == (1, 12, 20 // 2, 16 // 2)
+    plain = [fed.middle for _, fed in trajectories(loaded.module, whole, path, lrs[1:])]
+    assert plain == [None] * 3
+
+
+def test_a_dead_layer_is_named_with_its_timestep(
+    loaded: LoadedDenoiser, batches: list[CalibrationBatch]
+) -> None:
+    graphs = step_graphs(loaded.module, "tiny", [6, 4, 2])
+    name = "encoder.0.0.first.conv"
+    for timestep, graph in graphs.items():
+        ops = [
+            replace(op, bias=op.bias - 100.0) if isinstance(op, Conv2D) and op.name == name else op
+            for op in graph.ops
+        ]
+        graphs[timestep] = replace(graph, ops=tuple(ops))
+    with pytest.raises(
+        GraphError, match=rf"1 of \d+ .* {name} \(timestep 6, 4, 2\); they are dead"
+    ):
+        quantize_steps(graphs, batches, PLAIN, groups=1)
