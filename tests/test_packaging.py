@@ -60,7 +60,7 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(tmp_path: Path) -> 
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in ("edgesr", "export", "benchmarks", "tests"):
+    for name in ("edgesr", "export", "benchmarks", "android_bench", "tests"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     build = f"from setuptools.build_meta import build_wheel; build_wheel({str(tmp_path)!r})"
     subprocess.run(  # noqa: S603 - our own build
@@ -83,6 +83,7 @@ _NOT_SHIPPED = "benchmarks/results"
 
 _SHIPPED = {
     "edgesr": "edgesr",
+    "android_bench/devices": "edgesr/_data/android_bench/devices",
     "export": "edgesr/_data/export",
     "benchmarks": "edgesr/_data/benchmarks",
 }

@@ -2,8 +2,9 @@
 
 Inferences of one launch resemble each other far more than launches do, so the launches are what is
 counted: the ratio of two cases is the median of all ratios of a launch of one to a launch of the
-other, and its interval is that of Mann and Whitney's test. Three launches against three allow no
-more confidence than 90 %, and the result says so.
+other, and its interval is that of Mann and Whitney's test. Three launches against three, the
+default of ``device bench``, allow no more confidence than 90 %, four against four 95 %; the result
+says which. Fewer than three get no verdict.
 """
 
 import math
@@ -16,14 +17,18 @@ from edgesr.errors import DataError
 
 SCHEMA = "edgesr/device-comparison/1"
 CONFIDENCE = 0.95
+LEAST_CONFIDENCE = 0.9
+"""Of an interval that a verdict may rest on: three launches against three."""
+
 MIN_EFFECT = 0.02
 """Smaller differences are none."""
 
+_ROUNDING = 1e-9
 MAX_WARMER = 5.0
 """Degrees that the starts of two results may differ by."""
 
 Allowance = Literal["device", "thermal"]
-Verdict = Literal["faster", "slower", "no difference", "not valid"]
+Verdict = Literal["faster", "slower", "no difference", "not valid", "too few launches"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +91,15 @@ class Comparison:
             one.case
             for one in self.changes
             if one.verdict == "slower" and one.span.ratio > 1 + limit
+        ]
+
+    def undecided(self, limit: float) -> list[str]:
+        """Return the cases that may be slower by more than ``limit``, which no verdict excludes."""
+        return [
+            one.case
+            for one in self.changes
+            if one.verdict == "not valid"
+            or (one.verdict == "too few launches" and one.span.ratio > 1 + limit)
         ]
 
     def document(self) -> dict[str, Any]:
@@ -175,6 +189,8 @@ def _change(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> C
 def _judge(span: Span, before: Mapping[str, Any], after: Mapping[str, Any]) -> Verdict:
     if not (before["summary"]["valid"] and after["summary"]["valid"]):
         return "not valid"
+    if span.confidence < LEAST_CONFIDENCE - _ROUNDING:
+        return "too few launches"
     small = abs(math.log(span.ratio)) < math.log1p(MIN_EFFECT)
     if small or span.low <= 1 <= span.high:
         return "no difference"

@@ -7,7 +7,7 @@ DeviceError             4   adb failed in a way that has no class of its own
 ├── SeveralDevicesError 12  more than one phone, none was named
 ├── UnauthorizedError  13   the phone has not allowed this computer
 ├── OfflineError       14   the phone is listed but does not answer
-├── NoSpaceError       15   the files do not fit
+├── NoSpaceError       15   the files do not fit, or the model does not fit into memory
 ├── LostDeviceError    16   the connection ended in the middle of a command
 ├── RunnerError        17   no program that measures, or one of another processor
 ├── CrashError         18   that program ended by a signal or an error
@@ -59,7 +59,7 @@ class OfflineError(DeviceError):
 
 
 class NoSpaceError(DeviceError):
-    """The phone's storage does not hold the files."""
+    """The phone's storage does not hold the files, or its memory the model."""
 
     exit_code = 15
 

@@ -48,7 +48,7 @@ class Facts:
         clusters: kinds of cores, slowest first.
         free_kb: free space for the files, KiB.
         memory_kb: main memory, KiB.
-        nnapi_services: drivers of NNAPI that run as services.
+        nnapi_services: drivers of NNAPI that run as services, AIDL ones and older HIDL ones.
     """
 
     manufacturer: str | None = None
@@ -85,11 +85,13 @@ class Inspection:
         facts: what stays.
         state: heat, power and clock rates at this moment.
         serial: ``ro.serialno``; only ever stored as a salted hash.
+        soc_model: ``ro.soc.model``, without the maker that ``facts.soc`` begins with.
     """
 
     facts: Facts
     state: State
     serial: str | None
+    soc_model: str | None = None
 
 
 def inspect_phone(shell: Shell) -> Inspection:
@@ -104,7 +106,7 @@ def inspect_phone(shell: Shell) -> Inspection:
         "space": f"df -k {_REMOTE_ROOT}",
         "memory": "cat /proc/meminfo",
         "max": f"grep -Hs '' {_CPU}/cpufreq/{MAX_KHZ}",
-        "services": "service list | grep -i neuralnetworks",
+        "services": "(service list; lshal) 2>/dev/null | grep -i neuralnetworks",
         "gpu": "cmd gpu vkjson | grep -m1 deviceName",
         **state_commands(),
     }
@@ -140,7 +142,12 @@ def parse_inspection(text: str) -> Inspection:
         memory_kb=int(memory[1]) if memory else None,
         nnapi_services=tuple(dict.fromkeys(services)),
     )
-    return Inspection(facts=facts, state=parse_state(sections), serial=props.get("ro.serialno"))
+    return Inspection(
+        facts=facts,
+        state=parse_state(sections),
+        serial=props.get("ro.serialno"),
+        soc_model=props.get("ro.soc.model"),
+    )
 
 
 def parse_props(text: str) -> dict[str, str]:

@@ -60,11 +60,13 @@ def install(  # noqa: PLR0913 - what, where and into which folder
         folder: on the phone; default is a new one.
 
     Raises:
-        NoSpaceError: the phone's storage is too small.
+        NoSpaceError: the phone's storage or memory is too small.
         RunnerError: the runner is for another processor, or no runner.
         DeviceError: a file arrived damaged, or the phone was lost.
     """
     check_runner(runner, facts.abis)
+    for model in models:
+        _check_memory(model, facts)
     folder = folder or new_folder()
     with tempfile.TemporaryDirectory() as staging:
         remote: dict[Path, str] = {}
@@ -116,6 +118,15 @@ def _check_space(files: Mapping[Path, str], facts: Facts) -> None:
         raise NoSpaceError(
             f"/data/local/tmp: {facts.free_kb} KiB are free, want {needed}; free space on the "
             "phone, or run `edgesr device clean`"
+        )
+
+
+def _check_memory(model: ModelFile, facts: Facts) -> None:
+    needed = model.least_bytes // _KB
+    if facts.memory_kb is not None and needed > facts.memory_kb:
+        raise NoSpaceError(
+            f"{model.name}: one operator alone needs {needed // _KB} MiB, the phone has "
+            f"{facts.memory_kb // _KB} MiB of memory; measure a smaller --shape"
         )
 
 

@@ -1,14 +1,23 @@
 """What a .tflite file is, as far as a measurement must know and keep it."""
 
 import hashlib
-import struct
+import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from edgesr.errors import CheckpointError, DataError, UsageError
+from edgesr.lint.model import NUMPY
+from edgesr.lint.reader import read_bytes
+
+if TYPE_CHECKING:
+    from edgesr.lint.model import Operator, Subgraph, Tensor
+
+_IMAGE_RANK = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +34,7 @@ class ModelFile:
         operators: name -> how many.
         signatures: names.
         dynamic: an input's size is still open.
+        least_bytes: memory of the operator that reads and writes most; no runtime needs less.
     """
 
     name: str
@@ -36,6 +46,7 @@ class ModelFile:
     operators: Mapping[str, int]
     signatures: tuple[str, ...]
     dynamic: bool
+    least_bytes: int = 0
 
     @property
     def sha256(self) -> str:
@@ -71,13 +82,7 @@ def read_model_file(
         UsageError: the size is open and ``shape`` is missing.
         DataError: the file takes another fixed size.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror}); check the path"
-        ) from error
-    read = _read(path, content, name or path.stem)
+    read = _read(path, read_bytes(path), name or path.stem)
     if not read.dynamic:
         height_width = tuple(read.inputs[0]["shape"][1:3])
         if shape is not None and height_width != shape:
@@ -108,79 +113,79 @@ def check_signature(model: ModelFile, signature: str | None) -> None:
 
 
 def _fixed(model: ModelFile, shape: tuple[int, int]) -> ModelFile:
-    from edgesr.export.read import read_model
-    from edgesr.export.tflite import write_int8
-    from edgesr.quant.scheme import WI8_AI8
+    """Give every tensor the shape that LiteRT plans for one input size; nothing else changes."""
+    from edgesr.lint.edit import Editor, NotPossibleError
+    from edgesr.lint.reader import read_model
 
+    graph = read_model(model.content, str(model.path)).subgraphs[0]
     try:
-        read = read_model(model.content)
-    except CheckpointError as error:
+        editor = Editor(model.content, graph)
+        editor.set_shapes(_planned(model, shape))
+        fixed = _read(model.path, editor.pack(), model.name)
+    except (NotPossibleError, CheckpointError, MemoryError, RuntimeError, ValueError) as error:
         raise CheckpointError(
-            f"{model.path}: cannot be fixed to {shape[0]}x{shape[1]} ({error}); export it with "
-            f"--shape {shape[0]}x{shape[1]}"
+            f"{model.path}: cannot be fixed to {shape[0]}x{shape[1]} "
+            f"({' '.join(str(error).split())[:160]}); export it with --shape {shape[0]}x{shape[1]}"
         ) from error
-    if read.quantized.scheme != WI8_AI8:
-        raise CheckpointError(
-            f"{model.path}: only int8 files can be fixed to a size here; export it with --shape "
-            f"{shape[0]}x{shape[1]}"
-        )
-    content = write_int8(read.quantized, io=read.io, shape=shape, metadata=read.metadata)
-    fixed = _read(model.path, content, model.name)
-    return ModelFile(**{**vars(fixed), "source_sha256": model.source_sha256})
+    return replace(fixed, source_sha256=model.source_sha256)
+
+
+def _planned(model: ModelFile, shape: tuple[int, int]) -> dict[int, tuple[int, ...]]:
+    """Return the shape of every tensor of the first subgraph, by number."""
+    from edgesr.litert import open_interpreter
+
+    interpreter = open_interpreter(model.content, kernels="builtin")
+    for one in interpreter.get_input_details():
+        size = [int(side) for side in one["shape"]]
+        for axis, side in enumerate(one["shape_signature"]):
+            if side < 0:
+                size[axis] = shape[axis - 1] if len(size) == _IMAGE_RANK and axis in {1, 2} else 1
+        interpreter.resize_tensor_input(one["index"], size)
+    interpreter.allocate_tensors()
+    return {
+        one["index"]: tuple(int(side) for side in one["shape"])
+        for one in interpreter.get_tensor_details()
+    }
 
 
 def _read(path: Path, content: bytes, name: str) -> ModelFile:
-    from ai_edge_litert import schema_py_generated as schema
+    from edgesr.lint.reader import read_model
 
-    mark = content[4:8]
-    if mark != b"TFL3":
-        raise CheckpointError(
-            f"{path}: {len(content)} bytes without the TFL3 mark, want a .tflite file"
-        )
-    try:
-        packed = schema.ModelT.InitFromPackedBuf(content)
-        graph = packed.subgraphs[0]
-        names = {code: key for key, code in vars(schema.BuiltinOperator).items() if key.isupper()}
-        codes = [max(one.builtinCode, one.deprecatedBuiltinCode) for one in packed.operatorCodes]
-        counted = Counter(names[codes[one.opcodeIndex]] for one in graph.operators)
-        ends = [[graph.tensors[i] for i in numbers] for numbers in (graph.inputs, graph.outputs)]
-        inputs, outputs = (tuple(_tensor(one, schema) for one in end) for end in ends)
-    except (struct.error, LookupError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"{path}: {len(content)} bytes are damaged or truncated; copy it again"
-        ) from error
-    if not inputs:
-        raise CheckpointError(f"{path}: has no input, want a network")
+    read = read_model(content, str(path))
+    graph = read.subgraphs[0]
+    counted = Counter(one.name for one in graph.operators)
+    inputs, outputs = (
+        [graph.tensors[number] for number in numbers] for numbers in (graph.inputs, graph.outputs)
+    )
+    if not inputs or not outputs:
+        raise CheckpointError(f"{path}: has no input or no output, want a network")
     return ModelFile(
         name=name,
         path=Path(path),
         content=content,
         source_sha256=hashlib.sha256(content).hexdigest(),
-        inputs=inputs,
-        outputs=outputs,
+        inputs=tuple(map(_end, inputs)),
+        outputs=tuple(map(_end, outputs)),
         operators=dict(sorted(counted.items())),
-        signatures=tuple(_text(one.signatureKey) for one in packed.signatureDefs or ()),
-        dynamic=any(_is_open(one) for one in ends[0]),
+        signatures=tuple(key for key, _ in read.signatures),
+        dynamic=any(-1 in one.signature[1:] for one in inputs),
+        least_bytes=max((_bytes(graph, one) for one in graph.operators), default=0),
     )
 
 
-def _is_open(tensor: Any) -> bool:
-    signature = tensor.shapeSignature
-    return signature is not None and any(int(side) < 0 for side in list(signature)[1:])
+def _bytes(graph: "Subgraph", op: "Operator") -> int:
+    """Return the bytes of what an operator reads and writes; constants are in the file."""
+    moved = {one.index: one for one in (*graph.read(op), *graph.made(op)) if not one.constant}
+    return sum(
+        math.prod(one.shape) * np.dtype(NUMPY.get(one.dtype, np.int8)).itemsize
+        for one in moved.values()
+    )
 
 
-def _tensor(tensor: Any, schema: Any) -> dict[str, Any]:
-    types = {code: key for key, code in vars(schema.TensorType).items() if key.isupper()}
-    grid = tensor.quantization
-    scales = [] if grid is None or grid.scale is None else list(grid.scale)
-    points = [] if grid is None or grid.zeroPoint is None else list(grid.zeroPoint)
+def _end(tensor: "Tensor") -> dict[str, Any]:
     return {
-        "shape": [int(side) for side in tensor.shape],
-        "dtype": types[tensor.type].lower(),
-        "scale": float(scales[0]) if scales else None,
-        "zero_point": int(points[0]) if points else None,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype.lower(),
+        "scale": tensor.scales[0] if tensor.scales else None,
+        "zero_point": tensor.zero_points[0] if tensor.zero_points else None,
     }
-
-
-def _text(value: bytes | str | None) -> str:
-    return value.decode() if isinstance(value, bytes) else value or ""

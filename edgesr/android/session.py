@@ -12,6 +12,7 @@ from edgesr.android.commands import launch_script, runner_flags
 from edgesr.android.document import launch_document, now, summarize
 from edgesr.android.errors import (
     CrashError,
+    DelegateError,
     DeviceError,
     LostDeviceError,
     NoDeviceError,
@@ -22,6 +23,7 @@ from edgesr.android.heat import Waited, slowdown, throttled, wait_until_cool
 from edgesr.android.install import Installed
 from edgesr.android.launch import Outcome, read_launch
 from edgesr.android.process import StoppedError
+from edgesr.android.refusals import refused_operators, told
 from edgesr.android.request import Case, Launch, Settings, make_launches
 from edgesr.android.runners import Runner
 from edgesr.android.sections import section_script, split_sections
@@ -47,7 +49,8 @@ class Job:
         command: line that the user typed, without serial numbers.
         request: flags, for a later ``--resume``.
         earlier: result to go on with; None starts a new one.
-        refused: says which operators of a case an accelerator does not take.
+        refused: says which operators of a case an accelerator does not take at an API level of
+            Android; None where nothing is known.
         say: shows a message.
     """
 
@@ -61,7 +64,7 @@ class Job:
     command: Sequence[str] = ()
     request: Mapping[str, Any] = field(default_factory=dict)
     earlier: Mapping[str, Any] | None = None
-    refused: Callable[[Case], tuple[str, ...]] = lambda _: ()
+    refused: Callable[[Case, int | None], tuple[str, ...] | None] = refused_operators
     say: Callable[[str], None] = lambda _: None
 
 
@@ -169,7 +172,11 @@ class Session:
         )
         reasons = [f"hot start: {reason}" for reason in waited.hot]
         reasons += [f"throttled: {reason}" for reason in signs]
-        reasons += _placement(outcome, case.backend.kind)
+        refused = self._refused(outcome, case)
+        if isinstance(outcome.error, DelegateError) and told(refused):
+            outcome = replace(outcome, error=DelegateError(f"{outcome.error}; {told(refused)}"))
+        placed = _placement(outcome, case.backend.kind)
+        reasons += [f"{one}; {told(refused)}" if told(refused) else one for one in placed]
         if outcome.error is not None:
             reasons.append(type(outcome.error).__name__)
             self.broken.add(case.id)
@@ -186,7 +193,7 @@ class Session:
             waited_s=waited.seconds,
             host_s=host_s,
             log=self._keep_log(launch, outcome),
-            refused=self.job.refused(case) if _left_the_accelerator(outcome, case) else (),
+            refused=refused or (),
         )
         entry["launches"] = [
             one
@@ -206,6 +213,13 @@ class Session:
         self.state = outcome.after
         self._store()
         return outcome
+
+    def _refused(self, outcome: Outcome, case: Case) -> tuple[str, ...] | None:
+        """Ask the linter about a graph that did not stay on its accelerator."""
+        left = outcome.delegation.status in {"partial", "none"}
+        if case.backend.kind == "cpu" or not left:
+            return None
+        return self.job.refused(case, self.document["device"]["api"])
 
     def _start(self, argv: Sequence[str], launch: Launch) -> Outcome:
         settings = self.job.settings
@@ -256,10 +270,6 @@ def read_state(phone: Phone) -> State:
         DeviceError: the phone was lost.
     """
     return parse_state(split_sections(phone.shell(section_script(state_commands())).text))
-
-
-def _left_the_accelerator(outcome: Outcome, case: Case) -> bool:
-    return case.backend.kind != "cpu" and outcome.delegation.status in {"partial", "none"}
 
 
 def _placement(outcome: Outcome, kind: str) -> list[str]:

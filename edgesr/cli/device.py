@@ -54,6 +54,7 @@ def info(*, serial: Serials = None, adb: Path | None = None, json: Flag = False)
         adb: adb program; default is $ADB, the PATH's, or that of edgesr[device].
         json: print one JSON document instead of tables; without serial numbers.
     """
+    from edgesr.android.chips import chip_facts
     from edgesr.android.errors import RunnerError
     from edgesr.android.facts import inspect_phone
     from edgesr.android.identity import device_hash
@@ -72,6 +73,7 @@ def info(*, serial: Serials = None, adb: Path | None = None, json: Flag = False)
             {
                 "hash": device_hash(found.serial or phone.serial),
                 **found.facts.document(),
+                "chip": chip_facts(found.soc_model, found.facts.platform),
                 "free_kb": found.facts.free_kb,
                 "memory_kb": found.facts.memory_kb,
                 "state": found.state.document(),
@@ -260,7 +262,8 @@ def compare(
         before: result that is the measure.
         after: result that is judged.
         allow: device compares different phones, thermal compares warm with cool ones.
-        fail_above: fail where a case is slower by more than this, such as 5%.
+        fail_above: fail where a case is slower by more than this, such as 5%, or may be and cannot
+            be judged: not valid, or of fewer than three launches.
         json: print one JSON document instead of a table.
     """
     from edgesr.android.comparison import compare_results
@@ -279,11 +282,18 @@ def compare(
         out.print_json(data=found.document())
     else:
         device_tables.show_comparison(found)
-    slower = [] if limit is None else found.slower(limit)
+    if limit is None:
+        return
+    slower, undecided = found.slower(limit), found.undecided(limit)
     if slower:
         raise GateError(
             f"{after}: {len(slower)} of {len(found.changes)} cases are slower than {before} by "
             f"more than {fail_above}: {', '.join(slower)}"
+        )
+    if undecided:
+        raise GateError(
+            f"{after}: {len(undecided)} of {len(found.changes)} cases cannot be judged against "
+            f"{before} ({', '.join(undecided)}); measure valid numbers, with 3 launches or more"
         )
 
 

@@ -18,7 +18,6 @@ from edgesr.android.heat import Gate
 from edgesr.android.host import measure_host
 from edgesr.android.identity import device_hash
 from edgesr.android.model import ModelFile, check_signature, read_model_file
-from edgesr.android.refusals import refused_operators
 from edgesr.android.report import comma_separated
 from edgesr.android.request import Case, Settings, make_cases, make_launches
 from edgesr.android.runners import open_runner
@@ -127,10 +126,11 @@ def _cases(asked: Asked) -> tuple[Case, ...]:
 
 
 def _model(path: Path, shape: tuple[int, int] | None) -> ModelFile:
-    from edgesr.zoo import ZOO
+    from edgesr.zoo.find import find_entry
 
-    name = str(path)
-    return read_model_file(ZOO[name].tflite if name in ZOO else path, shape=shape)
+    entry = find_entry(path)
+    file = path if entry is None else entry.intact(entry.tflite)
+    return read_model_file(file, shape=shape)
 
 
 def _distinct(models: list[ModelFile]) -> list[ModelFile]:
@@ -223,7 +223,6 @@ def _on_phones(
                 command=command,
                 request=_request(asked),
                 earlier=earlier,
-                refused=refused_operators,
                 say=say,
             )
         )
@@ -327,8 +326,8 @@ def _raise(documents: list[dict[str, Any]], settings: Settings, *, strict: bool)
         partial = case["backend"]["kind"] != "cpu" and not _full(case)
         if partial and settings.require_full:
             raise DelegateError(
-                f"{case['id']}: ran on {summary['ran_on']}, want all on the accelerator; "
-                f"{summary['verdict']}"
+                f"{case['id']}: ran on {summary['ran_on']}, want all on the accelerator: "
+                f"{'; '.join(summary['reasons'][:2])}"
             )
         if partial:
             say(f"warning: {case['id']}: ran on {summary['ran_on']}: {summary['verdict']}")

@@ -37,6 +37,7 @@ def show_info(document: Mapping[str, Any]) -> None:
     facts: dict[str, Any] = {
         "model": " ".join(filter(None, (document["manufacturer"], document["model"]))),
         "SoC": document["soc"],
+        "NPU": _npu(document["chip"]),
         "Android": f"{document['android']}, API {document['api']}, patch {document['patch']}",
         "ABI": ", ".join(document["abis"]),
         "kernel": document["kernel"],
@@ -62,8 +63,20 @@ def show_info(document: Mapping[str, Any]) -> None:
     for name, value in facts.items():
         shown = _NONE if value in {None, ""} else value
         out.print(f"{name:15} {shown}", markup=False, soft_wrap=True)
+    if document["chip"] and "note" in document["chip"]:
+        out.print(f"note: {document['chip']['note']}", markup=False, soft_wrap=True)
     if runner is None:
         out.print("no runner is set up: edgesr device setup --runner PATH", markup=False)
+
+
+def _npu(chip: Mapping[str, Any] | None) -> str | None:
+    """Return the NPU of a chip that android_bench/devices knows, and how to reach it."""
+    if chip is None:
+        return None
+    memory = f"{chip['vtcm_mb']} MiB of its own" if "vtcm_mb" in chip else None
+    runtime = f"NeuroPilot {chip['neuropilot']}" if "neuropilot" in chip else None
+    told = ", ".join(filter(None, (chip.get("hexagon"), runtime, memory)))
+    return f"{chip['npu']} {told}".strip() + f"; --backend {' or '.join(chip['backends'])}"
 
 
 def show_result(document: Mapping[str, Any]) -> None:
@@ -71,7 +84,8 @@ def show_result(document: Mapping[str, Any]) -> None:
     out.print(rows.title(document), markup=False, soft_wrap=True)
     table = Table()
     for place, heading in enumerate(rows.HEAD):
-        table.add_column(heading, justify="left" if place in rows.TEXT else "right")
+        words = place in rows.TEXT
+        table.add_column(heading, justify="left" if words else "right", overflow="fold")
     for row in rows.rows(document):
         table.add_row(*map(Text, row))
     out.print(table)

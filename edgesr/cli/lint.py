@@ -89,7 +89,8 @@ def refuse(report: "LintReport") -> None:
     if report.errors:
         first = report.errors[0]
         raise GateError(
-            f"{report.file}: {len(report.errors)} errors for {report.target.label}, the first is "
+            f"{report.file}: {report.counts['error']} error{'s' * (len(report.errors) > 1)} for "
+            f"{report.target.label}, the first is "
             f"{first.code} {place(report, first)}: {first.what}; {first.remedy}"
         )
 
@@ -137,10 +138,11 @@ def export_linted(
 
 
 def _path(model: str | None) -> Path:
-    from edgesr.zoo import DEFAULT, ZOO
+    from edgesr.zoo import DEFAULT
+    from edgesr.zoo.find import find_entry
 
-    entry = ZOO.get(model or DEFAULT)
-    return entry.tflite if entry is not None else Path(model or "")
+    entry = find_entry(model or DEFAULT)
+    return entry.intact(entry.tflite) if entry is not None else Path(model or "")
 
 
 def _list(*, json: bool) -> None:

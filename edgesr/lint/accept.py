@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from edgesr.lint.findings import Finding, Severity, at
+from edgesr.lint.findings import Finding, Severity, at, grid_text
 from edgesr.lint.limits import Reason, numbers
 from edgesr.lint.model import FLOATS, Operator, Subgraph, Tensor
 from edgesr.lint.options import FIELDS, FUSED
@@ -187,13 +187,13 @@ def _grids(graph: Subgraph, op: Operator, rule: OpRule, level: int) -> Iterator[
         looked_at = inputs[:1] if rule.same_scale else inputs
         for one in looked_at:
             if one.grid != output.grid:
-                yield "EL112", f"{op.name} goes from {_grid(one)} to {_grid(output)}"
+                yield "EL112", f"{op.name} goes from {grid_text(one)} to {grid_text(output)}"
                 break
     for fixed in rule.fixed_output:
         wanted = (fixed.scale, fixed.zero_point)
         if fixed.dtype == output.dtype and output.grid != wanted:
             what = (
-                f"{op.name} makes {_grid(output)}, want scale {fixed.scale:g} and zero point "
+                f"{op.name} makes {grid_text(output)}, want scale {fixed.scale:g} and zero point "
                 f"{fixed.zero_point}"
             )
             yield "EL113", what
@@ -206,12 +206,6 @@ def _grids(graph: Subgraph, op: Operator, rule: OpRule, level: int) -> Iterator[
     pair = len(scales) == 2 and bool(output.scales)  # noqa: PLR2004 - a product has two factors
     if rule.product_below_output and pair and scales[0] * scales[1] >= output.scales[0]:
         yield "EL114", f"{op.name}: the product of the input scales is not below the output scale"
-
-
-def _grid(tensor: Tensor) -> str:
-    if tensor.grid is None:
-        return f"{tensor} without one scale"
-    return f"{tensor} of scale {tensor.grid[0]:.6g} and zero point {tensor.grid[1]}"
 
 
 _CHECKS: tuple[Callable[[Subgraph, Operator, OpRule, int], Iterator[Reason]], ...] = (

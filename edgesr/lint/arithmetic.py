@@ -1,40 +1,14 @@
 """What int8 kernels compute wrongly or needlessly, whatever the target."""
 
-import math
 from collections.abc import Callable, Iterator
 
 from edgesr.lint.accept import is_end_conversion
-from edgesr.lint.findings import Finding, at
-from edgesr.lint.model import CODES, FLOATS, Operator, Subgraph, Tensor
-from edgesr.lint.options import FUSED
+from edgesr.lint.clips import clips
+from edgesr.lint.findings import Finding, at, grid_text
+from edgesr.lint.model import FLOATS, MOVERS, Operator, Subgraph
 from edgesr.lint.weights import CHANNEL_AXIS, activations, groups, weights
 
-MOVERS = frozenset(
-    {
-        "BATCH_TO_SPACE_ND",
-        "DEPTH_TO_SPACE",
-        "EXPAND_DIMS",
-        "GATHER",
-        "PACK",
-        "RESHAPE",
-        "SLICE",
-        "SPACE_TO_BATCH_ND",
-        "SPACE_TO_DEPTH",
-        "SPLIT",
-        "SPLIT_V",
-        "SQUEEZE",
-        "STRIDED_SLICE",
-        "TILE",
-        "TRANSPOSE",
-        "UNPACK",
-    }
-)
-"""Operators that copy codes, so that input and output have one scale."""
-
 _COARSER = 1.01
-_CLIPS = {"RELU": (0.0, math.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
-FUSES = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "ADD"})
-"""Operators with a fused activation that every int8 kernel knows."""
 
 
 def arithmetic(graph: Subgraph) -> Iterator[Finding]:
@@ -133,7 +107,7 @@ def _moved(graph: Subgraph, op: Operator) -> Iterator[Finding]:
                     op,
                     "EL205",
                     "error",
-                    what=f"{op.name} reads {_grid(source)} and writes {_grid(output)}",
+                    what=f"{op.name} reads {grid_text(source)} and writes {grid_text(output)}",
                     why=(
                         "LiteRT refuses to run it"
                         if op.name == "CONCATENATION"
@@ -156,7 +130,7 @@ def _extremes(graph: Subgraph, op: Operator) -> Iterator[Finding]:
             op,
             "EL206",
             "error",
-            what=f"{op.name} reads {_grid(odd[0])} and writes {_grid(output)}",
+            what=f"{op.name} reads {grid_text(odd[0])} and writes {grid_text(output)}",
             why="the kernel compares codes and ignores scales: the result is silently wrong",
             remedy="requantize the operands to one scale, or let the output scale clip",
             tensors=(odd[0], output),
@@ -175,80 +149,11 @@ def _sum(graph: Subgraph, op: Operator) -> Iterator[Finding]:
             op,
             "EL212",
             "warning",
-            what=f"{op.name} adds {_grid(coarse[0])} on {_grid(output)}",
+            what=f"{op.name} adds {grid_text(coarse[0])} on {grid_text(output)}",
             why="a sum is no finer than what it adds; such a residual cost 2.8 dB in one test",
             remedy="calibrate that input by itself, so that its scale fits its own range",
             tensors=(coarse[0], output),
         )
-
-
-def _clip(graph: Subgraph, op: Operator) -> Iterator[Finding]:
-    if not graph.made(op) or not op.inputs or op.inputs[0] < 0:
-        return
-    source, output = graph.tensors[op.inputs[0]], graph.made(op)[0]
-    if does_nothing(graph, op):
-        yield at(
-            graph,
-            op,
-            "EL213",
-            "warning",
-            what=f"{op.name} clips what {source} cannot hold anyway",
-            why="codes end where the clip ends: it is one pass over the feature map for nothing",
-            remedy="leave it out",
-            tensors=(source, output),
-            fix="identity",
-        )
-        return
-    maker = graph.makers.get(source.index)
-    if (
-        op.name in _CLIPS
-        and maker is not None
-        and maker.name in FUSES
-        and maker.option("fused") == FUSED.index("NONE")
-        and graph.follower(source.index) is op
-        and source.dtype == output.dtype
-        and source.grid == output.grid
-    ):
-        yield at(
-            graph,
-            op,
-            "EL214",
-            "warning",
-            what=f"{op.name} stands alone behind {maker}",
-            why="one more pass over the feature map",
-            remedy="fuse it into that layer",
-            tensors=(source, output),
-            fix="fuse",
-        )
-
-
-def does_nothing(graph: Subgraph, op: Operator) -> bool:
-    """Tell whether a clip leaves every code of its input as it is."""
-    source = graph.input(op, 0)
-    if source is None or source.grid is None or source.dtype not in CODES or not op.outputs:
-        return False
-    output = graph.tensors[op.outputs[0]]
-    if source.grid != output.grid or source.dtype != output.dtype:
-        return False
-    scale, zero = source.grid
-    lowest, highest = ((code - zero) * scale for code in CODES[source.dtype])
-    if op.name in _CLIPS:
-        low, high = _CLIPS[op.name]
-        return low <= lowest and high >= highest
-    limit = graph.input(op, 1)
-    if op.name not in {"MINIMUM", "MAXIMUM"} or limit is None or limit.grid != source.grid:
-        return False
-    values = limit.values()
-    if values is None or not values.size or source.constant or source.shape != output.shape:
-        return False
-    least, most = CODES[source.dtype]
-    return bool((values >= most).all() if op.name == "MINIMUM" else (values <= least).all())
-
-
-def _grid(tensor: Tensor) -> str:
-    if tensor.grid is None:
-        return f"{tensor} without one scale"
-    return f"{tensor} of scale {tensor.grid[0]:.6g} and zero point {tensor.grid[1]}"
 
 
 _CHECKS: tuple[Callable[[Subgraph, Operator], Iterator[Finding]], ...] = (
@@ -261,6 +166,6 @@ _CHECKS: tuple[Callable[[Subgraph, Operator], Iterator[Finding]], ...] = (
     weights,
     activations,
     _sum,
-    _clip,
+    clips,
     groups,
 )

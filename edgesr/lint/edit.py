@@ -1,6 +1,6 @@
 """Change a .tflite file operator by operator and pack it again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -82,6 +82,12 @@ class Editor:
     def set_outputs(self, op: Operator, outputs: Sequence[int]) -> None:
         """Let an operator write other tensors."""
         self._sheet.operators[op.index].outputs = list(outputs)
+
+    def set_shapes(self, shapes: Mapping[int, tuple[int, ...]]) -> None:
+        """Give tensors fixed shapes, by number; those that the subgraph lacks are left out."""
+        for number, tensor in enumerate(self._sheet.tensors):
+            if number in shapes:
+                tensor.shape, tensor.shapeSignature = list(shapes[number]), None
 
     def skip(self, source: int, result: int) -> None:
         """Let everything that read ``result`` read ``source``, whose values are the same.

@@ -47,6 +47,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "EL212": "a sum finer than what it adds",
         "EL213": "a clip that the output scale does already",
         "EL214": "an activation that could be fused into the layer before it",
+        "EL215": "RELU and MINIMUM that are one RELU6",
+        "EL216": "a clip that the QUANTIZE after it does already",
         "EL301": "a pixel shuffle in pieces",
         "EL302": "layout changes",
         "EL303": "a nearest-neighbour copy made by CONCATENATION",
@@ -116,3 +118,10 @@ def at(  # noqa: PLR0913 - a finding has that many parts
         source=source,
         fix=fix,
     )
+
+
+def grid_text(tensor: Tensor) -> str:
+    """Return a tensor's name with its scale and zero point."""
+    if tensor.grid is None:
+        return f"{tensor} without one scale"
+    return f"{tensor} of scale {tensor.grid[0]:.6g} and zero point {tensor.grid[1]}"

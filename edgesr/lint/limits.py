@@ -24,17 +24,33 @@ def numbers(graph: Subgraph, op: Operator, rule: OpRule, level: int) -> Iterator
     dilation = max(op.option("dilation_w"), op.option("dilation_h"))
     if rule.max_dilation is not None and dilation > rule.max_dilation:
         yield "EL110", f"{op.name} has dilation {dilation}, taken are up to {rule.max_dilation}"
+    elif dilation > 1 and level < rule.dilation_level:
+        yield "EL105", f"a dilated {op.name} needs feature level {rule.dilation_level}"
     if "block" in op.options and op.option("block") < rule.min_block:
         yield "EL110", f"{op.name} has block {op.option('block')}, want {rule.min_block} or more"
     if not rule.masks and (op.option("ellipsis") or op.option("new_axis")):
         yield "EL110", f"{op.name} has an ellipsis or new-axis mask"
+    yield from _options(op, rule, level)
+    yield from _kernel(graph, op, rule)
+    yield from _moves(graph, op, rule)
+
+
+def _options(op: Operator, rule: OpRule, level: int) -> Iterator[Reason]:
     if op.option("half_pixel_centers") or op.option("align_corners"):
         if not rule.half_pixel:
             yield "EL110", f"{op.name} has half_pixel_centers or align_corners"
         elif level < rule.half_pixel:
             yield "EL105", f"half-pixel resizing needs feature level {rule.half_pixel}"
-    yield from _kernel(graph, op, rule)
-    yield from _moves(graph, op, rule)
+    if op.option("keep_num_dims") and not 0 < rule.keep_dims <= level:
+        yield "EL110", f"{op.name} keeps its axes"
+    multiplier = op.option("depth_multiplier")
+    if rule.max_multiplier is not None and multiplier > rule.max_multiplier:
+        wanted = f"taken are up to {rule.max_multiplier}"
+        yield "EL110", f"{op.name} makes {multiplier} channels of one, {wanted}"
+    window = op.option("filter_w") * op.option("filter_h")
+    if rule.max_window is not None and window > rule.max_window:
+        wanted = f"taken are up to {rule.max_window}"
+        yield "EL110", f"{op.name} has a window of {window} pixels, {wanted}"
 
 
 def _kernel(graph: Subgraph, op: Operator, rule: OpRule) -> Iterator[Reason]:
@@ -59,6 +75,9 @@ def _moves(graph: Subgraph, op: Operator, rule: OpRule) -> Iterator[Reason]:
         text = "" if values is None else "".join(str(one) for one in values.ravel())
         if text not in rule.permutations:
             yield "EL110", f"TRANSPOSE {text} is not taken, taken are {_some(rule.permutations)}"
+    made_size = max((made[0].shape if made else ())[1:3], default=0)
+    if rule.max_size is not None and made_size > rule.max_size:
+        yield "EL110", f"{op.name} makes {made_size} pixels, taken are up to {rule.max_size}"
     sizes = [one.shape for one in (*flow[:1], *made[:1])]
     if rule.factors is None or any(len(one) != _IMAGE_RANK or 0 in one for one in sizes):
         return

@@ -34,6 +34,29 @@ CODES: Mapping[str, tuple[int, int]] = {
 FLOATS = frozenset({"FLOAT16", "FLOAT32", "FLOAT64", "BFLOAT16"})
 
 
+MOVERS = frozenset(
+    {
+        "BATCH_TO_SPACE_ND",
+        "DEPTH_TO_SPACE",
+        "EXPAND_DIMS",
+        "GATHER",
+        "PACK",
+        "RESHAPE",
+        "SLICE",
+        "SPACE_TO_BATCH_ND",
+        "SPACE_TO_DEPTH",
+        "SPLIT",
+        "SPLIT_V",
+        "SQUEEZE",
+        "STRIDED_SLICE",
+        "TILE",
+        "TRANSPOSE",
+        "UNPACK",
+    }
+)
+"""Operators that copy codes, so that input and output have one scale."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tensor:
     """One tensor.

@@ -24,14 +24,17 @@ def text_lines(report: LintReport, verdicts: Sequence[Verdict] = ()) -> list[str
     for graph, cut in zip(report.model.subgraphs, report.partitions, strict=True):
         name = f"subgraph {graph.index}" + (f" ({graph.name})" if graph.name else "")
         lines.append(
-            f"{name}: {report.target.title} runs {cut.delegated} of {cut.operators} operators in "
+            f"{name}, {report.target.title}: {cut.delegated} of {cut.operators} operators in "
             f"{len(cut.taken)} partition{'' if len(cut.taken) == 1 else 's'} (predicted)"
         )
     lines += [f"{one.name}: {one.text}" for one in verdicts]
     if report.target.caveat:
         lines.append(f"not covered: {report.target.caveat}")
     lines += [f"source: {one}" for one in dict.fromkeys(_sources(report))]
-    counts = ", ".join(f"{count} {severity}s" for severity, count in report.counts.items())
+    counts = ", ".join(
+        f"{count} {severity}{'' if count == 1 else 's'}"
+        for severity, count in report.counts.items()
+    )
     lines.append(f"{report.file}: {counts} for {report.target.label}")
     return lines
 

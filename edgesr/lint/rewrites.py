@@ -77,6 +77,19 @@ def _fuse(editor: Editor, op: Operator) -> None:
     editor.remove(op)
 
 
+def _relu6(editor: Editor, op: Operator) -> None:
+    """Fold a MINIMUM at 6 into the RELU before it."""
+    maker = editor.graph.makers[op.inputs[0]]
+    if maker.name == "RELU":
+        editor.replace(
+            maker, "RELU6", version=maker.version, inputs=maker.inputs, outputs=op.outputs
+        )
+    else:
+        editor.options(maker).fusedActivationFunction = _FUSED["RELU6"]
+        editor.set_outputs(maker, op.outputs)
+    editor.remove(op)
+
+
 def _nearest(editor: Editor, op: Operator) -> None:
     source, output = (editor.graph.tensors[one] for one in (op.inputs[0], op.outputs[0]))
     version = _CONV_VERSION.get(source.dtype)
@@ -187,6 +200,7 @@ REWRITES: Mapping[str, Callable[[Editor, Operator], None]] = MappingProxyType(
         "nearest": _nearest,
         "version": _version,
         "identity": _identity,
+        "relu6": _relu6,
         "fuse": _fuse,
         "bypass": _bypass,
         "shuffle": _shuffle,

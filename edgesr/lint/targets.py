@@ -48,6 +48,11 @@ class OpRule:
         max_stride: in either direction.
         strides: the only strides.
         max_dilation: in either direction.
+        dilation_level: first feature level with dilation.
+        max_multiplier: channels that a depthwise convolution makes of one.
+        max_window: pixels under the window of a pool.
+        max_size: height and width of what a RESIZE makes.
+        keep_dims: first feature level with FULLY_CONNECTED that keeps its axes, 0 for never.
         max_kernel: height, and product of height and width, of a kernel.
         min_block: smallest block of DEPTH_TO_SPACE and SPACE_TO_DEPTH.
         masks: whether STRIDED_SLICE may have ellipsis and new-axis masks.
@@ -81,6 +86,11 @@ class OpRule:
     max_stride: int | None = None
     strides: tuple[int, ...] | None = None
     max_dilation: int | None = None
+    dilation_level: int = 1
+    max_multiplier: int | None = None
+    max_window: int | None = None
+    max_size: int | None = None
+    keep_dims: int = 1
     max_kernel: tuple[int, int] | None = None
     min_block: int = 1
     masks: bool = True
@@ -100,10 +110,11 @@ class OpRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """A feature level and where it is found."""
+    """A feature level, where it is found, and the first Android API level that has it."""
 
     number: int
     name: str
+    api: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +166,12 @@ class Target:
     def label(self) -> str:
         """Name with the feature level where there are levels."""
         return f"{self.name}-{self.level}" if self.levels else self.name
+
+    def on_android(self, api: int) -> "Target":
+        """Return the target at the feature level of an Android API level, the first at least."""
+        fit = [one.number for one in self.levels if one.api is not None and one.api <= api]
+        first = [one.number for one in self.levels[:1]]
+        return replace(self, level=max(fit or first, default=self.level))
 
     def cite(self, rule: OpRule) -> str:
         """Return where the facts of a rule are from."""

@@ -152,7 +152,8 @@ def test_a_failed_case_does_not_stop_the_others(bench: Bench) -> None:
 def test_the_linter_is_asked_only_about_graphs_that_left(bench: Bench) -> None:
     asked: list[str] = []
 
-    def refused(case: Any) -> tuple[str, ...]:
+    def refused(case: Any, api: int | None) -> tuple[str, ...]:
+        assert api is None
         asked.append(case.id)
         return ("TILE",)
 
@@ -161,7 +162,18 @@ def test_the_linter_is_asked_only_about_graphs_that_left(bench: Bench) -> None:
     assert asked == []
     bench.runner_is(nnapi=FULL.replace("completely", "partially"))
     job = replace(job, runner=open_runner(bench.program))
-    assert bench.run(job)["cases"][0]["summary"]["verdict"] == "PARTIAL: TILE"
+    summary = bench.run(job)["cases"][0]["summary"]
+    assert summary["verdict"] == "PARTIAL: TILE"
+    assert summary["reasons"][0].endswith("edgesr lint predicts it to refuse TILE")
+
+
+def test_a_runner_that_gives_up_is_told_with_the_refused_operators(bench: Bench) -> None:
+    bench.runner_is(nnapi="echo 'ERROR: Disallowed CPU fallback detected.'; exit 1")
+    job = replace(bench.job(backends="nnapi", launches=1), refused=lambda *_: ("TILE", "CAST"))
+    error = first_error(bench.run(replace(job, runner=open_runner(bench.program))))
+    assert error is not None
+    assert error["code"] == 20
+    assert error["message"].endswith("edgesr lint predicts it to refuse TILE, CAST")
 
 
 def test_a_run_goes_on_where_it_ended(bench: Bench) -> None:
@@ -219,6 +231,14 @@ def test_a_hot_phone_is_measured_and_marked(bench: Bench) -> None:
     assert "battery at 45.0" in summary["reasons"][0]
 
 
+def test_a_model_that_memory_cannot_hold_is_refused_before_the_push(bench: Bench) -> None:
+    script(bench.bin / "cat", "echo 'MemTotal:  2048 kB'")
+    job = bench.job()
+    large = [replace(one, model=replace(one.model, least_bytes=3 << 20)) for one in job.cases]
+    with pytest.raises(NoSpaceError, match="needs 3 MiB, the phone has 2 MiB"):
+        bench.run(replace(job, cases=large))
+
+
 def test_a_full_phone_is_refused_before_the_push(bench: Bench) -> None:
     script(bench.bin / "df", "echo '/dev/x 100 60 40 60% /data'")
     with pytest.raises(NoSpaceError, match="40 KiB"):
@@ -226,7 +246,8 @@ def test_a_full_phone_is_refused_before_the_push(bench: Bench) -> None:
     assert "push" not in (bench.folder / "adb.log").read_text()
 
 
-def test_no_runner_says_how_to_get_one(bench: Bench) -> None:
+def test_no_runner_says_how_to_get_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGESR_CACHE", str(bench.folder / "cache"))
     with pytest.raises(RunnerError, match="device setup"):
         bench.run(replace(bench.job(), runner=None))
 

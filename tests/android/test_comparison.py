@@ -132,6 +132,19 @@ def test_what_is_not_valid_gets_no_verdict() -> None:
     assert "after: THROTTLED" in change.notes
 
 
+def test_what_cannot_be_judged_does_not_pass_a_gate() -> None:
+    few = compare_results(result(100, 101), result(150, 151), names=NAMES)
+    assert few.changes[0].verdict == "too few launches"
+    assert (few.slower(0.05), few.undecided(0.05)) == ([], ["m cpu x1"])
+    assert few.undecided(0.6) == []
+    bad = copy.deepcopy(FAST)
+    bad["cases"][0]["summary"] = {"valid": False, "verdict": "THROTTLED"}
+    assert compare_results(FAST, bad, names=NAMES).undecided(0.05) == ["m cpu x1"]
+    three = compare_results(result(100, 101, 102), result(150, 151, 152), names=NAMES)
+    assert three.changes[0].verdict == "slower"
+    assert three.undecided(0.05) == []
+
+
 def test_means_are_compared_where_a_runner_has_no_median() -> None:
     bare = copy.deepcopy(FAST)
     for one in bare["cases"][0]["launches"]:

@@ -81,3 +81,14 @@ def test_clusters_without_rates_are_none() -> None:
 def test_sections_survive_an_unfinished_line() -> None:
     assert section_script({"a": "x", "b": "y"}) == "echo '@@section a'\nx\necho '@@section b'\ny"
     assert split_sections("noise\n@@section a\n1\n2@@section b\n3\n") == {"a": "1", "b": "3"}
+
+
+def test_drivers_of_both_generations_are_found() -> None:
+    text = (
+        "@@section services\n0\tandroid.hardware.neuralnetworks.IDevice/google-edgetpu: []\n"
+        "Y android.hardware.neuralnetworks@1.3::IDevice/qti-dsp 812\n"
+    )
+    assert parse_inspection(text).facts.nnapi_services == (
+        "android.hardware.neuralnetworks.IDevice/google-edgetpu",
+        "android.hardware.neuralnetworks@1.3::IDevice/qti-dsp",
+    )

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 from edgesr import litert
 from edgesr.android.backends import parse_backends
 from edgesr.android.model import check_signature, read_model_file
-from edgesr.android.refusals import refused_operators
+from edgesr.android.refusals import refused_operators, told
 from edgesr.android.request import make_cases
 from edgesr.errors import CheckpointError, DataError, UsageError
 from edgesr.zoo import DEFAULT, ZOO
@@ -77,8 +79,27 @@ def test_several_signatures_need_a_choice() -> None:
 
 def test_the_linter_names_what_an_accelerator_refuses() -> None:
     read = read_model_file(SHIPPED, shape=(8, 8))
-    cpu, npu = make_cases([read], parse_backends("cpu,npu"), [1])
-    assert refused_operators(cpu) == ()
-    assert refused_operators(npu) == ()
-    (nnapi,) = make_cases([read], parse_backends("nnapi"), [1])
-    assert set(refused_operators(nnapi)) <= set(read.operators)
+    cpu, npu, qnn, nnapi = make_cases([read], parse_backends("cpu,npu,qnn,nnapi"), [1])
+    for unknown in (cpu, npu, qnn):
+        assert refused_operators(unknown) is None
+        assert told(refused_operators(unknown)) == ""
+    assert refused_operators(nnapi) == ()
+    assert "the driver takes less" in told(())
+    old = refused_operators(nnapi, 28)  # Android 9 has no native int8
+    assert old is not None
+    assert "CONV_2D" in old
+    assert "CONV_2D" in told(old)
+
+
+def test_a_size_is_fixed_without_torch() -> None:
+    code = (
+        "import sys; from pathlib import Path; from edgesr.android.model import read_model_file; "
+        f"read_model_file(Path({str(SHIPPED)!r}), shape=(8, 8)); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own code
+
+
+def test_the_memory_that_a_model_needs_at_least_grows_with_the_image() -> None:
+    small, large = (read_model_file(SHIPPED, shape=(8, side)).least_bytes for side in (8, 16))
+    assert small >= 8 * 8 * 3 + 24 * 24 * 3
+    assert large == 2 * small

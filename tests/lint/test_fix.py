@@ -69,6 +69,20 @@ def same_grid(make: Make) -> bytes:
     return bytes(s.done(s.conv(s.op("QUANTIZE", [s.conv(s.x)], version=1))))
 
 
+def six(make: Make, name: str = "RELU", fused: int = 0) -> bytes:
+    s = make(grid=(0.0625, -33))
+    y = s.conv(s.x, fused=fused, grid=(0.0625, -33))
+    y = s.op(name, [y]) if name else y
+    return bytes(s.done(s.op("MINIMUM", [y, s.code(63, y)])))
+
+
+def saturated_later(make: Make) -> bytes:
+    s = make()
+    y = s.conv(s.x)
+    y = s.op("MINIMUM", [y, s.code(103, y)])
+    return bytes(s.done(s.op("QUANTIZE", [y], grid=(0.2, -123), version=1)))
+
+
 CASES: Mapping[str, tuple[Callable[[Make], bytes], list[str]]] = {
     "a converter's tail": (clipped, ["CONV_2D", "CONV_2D", "ADD", "DEPTH_TO_SPACE"]),
     "PyTorch's channels": (shuffled, ["CONV_2D", "DEPTH_TO_SPACE"]),
@@ -86,6 +100,9 @@ CASES: Mapping[str, tuple[Callable[[Make], bytes], list[str]]] = {
         ["CONV_2D", "CONV_2D", "ADD", "DEPTH_TO_SPACE"],
     ),
     "a lone RELU": (relu, ["CONV_2D"]),
+    "RELU and MINIMUM at 6": (six, ["CONV_2D"]),
+    "a layer with RELU and MINIMUM at 6": (lambda m: six(m, "", 1), ["CONV_2D"]),
+    "a clip before a scale that saturates": (saturated_later, ["CONV_2D", "QUANTIZE"]),
     "DEPTH_TO_SPACE at version 2": (second_version, ["CONV_2D", "DEPTH_TO_SPACE"]),
     "QUANTIZE to the same scale": (same_grid, ["CONV_2D", "CONV_2D"]),
 }

@@ -178,6 +178,22 @@ def lone_relu(make: Make) -> bytes:
     return bytes(s.done(s.conv(s.op("RELU", [s.conv(s.x)]))))
 
 
+def six(make: Make, limit: int = 63, name: str = "RELU", fused: int = 0) -> bytes:
+    """RELU and MINIMUM; on this grid 6 is code 63."""
+    s = make(grid=(0.0625, -33))
+    y = s.conv(s.x, fused=fused, grid=(0.0625, -33))
+    y = s.op(name, [y]) if name else y
+    return bytes(s.done(s.conv(s.op("MINIMUM", [y, s.code(limit, y)]))))
+
+
+def saturated_later(make: Make, limit: int = 106) -> bytes:
+    """Clipped at 51.5 and more, then given a scale that ends at 50."""
+    s = make()
+    y = s.depth_to_space(s.conv(s.x, 12))
+    y = s.op("MINIMUM", [y, s.code(limit, y)])
+    return bytes(s.done(s.conv(s.op("QUANTIZE", [y], grid=(0.2, -123), version=1))))
+
+
 def transposed(make: Make) -> bytes:
     s = make()
     weight = s.tensor(
@@ -243,6 +259,13 @@ def computed_size(make: Make) -> bytes:
     options = ("ShapeOptions", {"outType": 2})
     shape = s.op("SHAPE", [y], (4,), dtype="int32", grid=None, version=1, options=options)
     return bytes(s.done(s.op("RESHAPE", [y, shape], (1, 6, 8, 4), version=1)))
+
+
+def bilinear(make: Make, size: tuple[int, int]) -> bytes:
+    s = make()
+    options: tuple[str, dict[str, Any]] = ("ResizeBilinearOptions", {})
+    y = s.op("RESIZE_BILINEAR", [s.x, s.ints("size", size)], (1, *size, 3), options=options)
+    return bytes(s.done(s.conv(y)))
 
 
 def fused_tanh(make: Make) -> bytes:
@@ -312,6 +335,19 @@ SEEDS: Mapping[str, Seed] = {
     "a layer after the enlargement": seed(late, "", "EL304"),
     "a clip that the scale does": seed(saturating, "", "EL213"),
     "a RELU that could be fused": seed(lone_relu, "", "EL214"),
+    "RELU and MINIMUM at 6": seed(six, "", "EL215 EL214"),
+    "a layer with RELU and MINIMUM at 6": seed(lambda m: six(m, name="", fused=1), "", "EL215"),
+    "RELU and MINIMUM elsewhere": seed(lambda m: six(m, limit=40), "", "EL214"),
+    "a clip before a scale that saturates": seed(saturated_later, "", "EL201 EL216 EL304"),
+    "a clip below the end of that scale": seed(
+        lambda m: saturated_later(m, limit=90), "", "EL201 EL304"
+    ),
+    "bilinear to 65 rows on Hexagon": seed(
+        lambda m: bilinear(m, (65, 65)), "", "EL304", target="hexagon"
+    ),
+    "bilinear to 66 rows on Hexagon": seed(
+        lambda m: bilinear(m, (66, 66)), "EL110", "EL304", target="hexagon"
+    ),
     "transposed convolution": seed(transposed, "", "EL306"),
     "LOGISTIC on a scale of its own": seed(logistic, "EL113 EL120", partitions=2),
     "LOGISTIC on its scale": seed(lambda m: logistic(m, 1 / 256)),

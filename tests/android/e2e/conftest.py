@@ -279,4 +279,5 @@ def desk(
     monkeypatch.delenv("ANDROID_SERIAL", raising=False)
     monkeypatch.setenv("ADB", any_adb.program)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("EDGESR_CACHE", str(tmp_path / "edgesr-cache"))
     return Desk(adb=any_adb, folder=tmp_path, capture=capsys, start=start_phone)

@@ -43,6 +43,13 @@ def test_info_reads_the_phone_and_keeps_its_serial_number(desk: "Desk") -> None:
     assert found["state"]["temperatures"]["cpu0"] == 31.0
     assert found["state"]["thermal_status"] == 0
     assert found["gpu"] == "Fake GPU"
+    assert len(found["nnapi_services"]) == 2
+    assert found["chip"] is None
+    props = phone.root / "fake/props"
+    props.write_text(props.read_text().replace("FAKE1", "SM8650"))
+    known = desk.edgesr("info")
+    assert "Hexagon tensor processor v75" in known.out
+    assert "--backend npu or qnn" in known.out
     assert phone.serial not in ended.out
     assert "FAKE0SERIAL" not in ended.out
 
@@ -146,6 +153,7 @@ def test_compare_and_report_keep_emulated_results_apart(desk: "Desk") -> None:
     (desk.folder / "slow.json").write_text(json.dumps(slow))
     gate = desk.edgesr("compare", first, desk.folder / "slow.json", "--fail-above", "5%")
     assert gate.code == 1
+    assert "cannot be judged" in gate.err
     real = desk.result() | {"emulated": False}
     real["device"]["emulated"] = False
     (desk.folder / "real.json").write_text(json.dumps(real))
@@ -189,7 +197,7 @@ def test_two_phones_are_measured_at_once(desk: "Desk") -> None:
 def test_ctrl_c_leaves_a_clean_phone_and_the_results_so_far(desk: "Desk") -> None:
     phone = desk.phone(hang=2)
     words = desk.bench_words("--launches", "2")
-    argv = [sys.executable, "-m", "edgesr", "device", *map(str, words)]
+    argv = [sys.executable, "-c", _INTERRUPTIBLE, "device", *map(str, words)]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:  # noqa: S603
         while phone.switch("launches") != "2":
             assert run.poll() is None, run.stderr.read() if run.stderr else ""
@@ -204,6 +212,14 @@ def test_ctrl_c_leaves_a_clean_phone_and_the_results_so_far(desk: "Desk") -> Non
     assert "benchmark" not in desk.adb("-s", phone.serial, "shell", "ps -A").stdout
     (launch,) = desk.result()["cases"][0]["launches"]
     assert launch["latency"]["n"] == 3
+
+
+_INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
+from edgesr.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
 
 
 def test_a_file_that_is_no_model_never_reaches_the_phone(desk: "Desk", tmp_path: Path) -> None:

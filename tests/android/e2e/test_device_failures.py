@@ -96,7 +96,7 @@ FAILURES: dict[Callable[["Desk"], "Ended"], tuple[int, tuple[str, ...]]] = {
     another_processor: (17, ("arm64-v8a", "x86_64")),
     crash: (18, ("SIGSEGV",)),
     time_out: (19, ("--timeout",)),
-    refused_delegate: (20, ("Disallowed CPU fallback",)),
+    refused_delegate: (20, ("Disallowed CPU fallback", "edgesr lint predicts")),
     throttled: (21, ("thermal status 2",)),
     unknown_flag: (22, ("--num_runs",)),
 }
