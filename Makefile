@@ -8,7 +8,7 @@ READY := $(VENV)/.edgesr-ready
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 EXTRAS := train,demo,log,device,dev
 
-.PHONY: setup demo test check gate fmt bench quantization-table diffusion-table diffusion-quant-table wheel clean
+.PHONY: setup demo test check gate fmt bench quantization-table diffusion-table diffusion-quant-table binary-table zoo-table wheel clean
 
 setup: $(READY)
 
@@ -59,6 +59,14 @@ diffusion-quant-table: setup
 diffusion-table: setup
 	$(PYTHON) -m edgesr diffusion --docs docs/diffusion.md \
 	  $(addprefix --results ,$(sort $(wildcard benchmarks/results/diffusion_x*.json)))
+
+# docs/zoo.md from cards and results; `edgesr bench`, `publish` and `ablate` measure them
+zoo-table: setup
+	$(PYTHON) -m edgesr models --docs docs/zoo.md
+
+# the times in docs/binary.md; `python -m edgesr.bench.binary_kernels` measures them
+binary-table: setup
+	$(PYTHON) -m edgesr.bench.binary_kernels --docs docs/binary.md
 
 wheel: setup
 	$(PYTHON) -m build

@@ -34,6 +34,11 @@ app.command(
     config=(train_config_files, check_whole_numbers),
     help="Train a network.",
 )
+app.command(
+    "edgesr.cli.ablate:ablate",
+    config=(train_config_files, check_whole_numbers),
+    help="Measure what each switch of training gives at equal budget.",
+)
 app.command("edgesr.cli.eval:eval_", name="eval", help="Measure PSNR and SSIM.")
 app.command("edgesr.cli.diffusion:diffusion", help="Compare denoisers, steps and students.")
 app.command("edgesr.cli.export:export", help="Write a verified INT8 or float TFLite file.")
@@ -44,7 +49,7 @@ app.command(
     "edgesr.cli.calibrate:calibrate", help="Check ranges, stability and images of an int8 network."
 )
 app.command("edgesr.cli.debug:debug", help="Find what costs quality in int8, and what helps.")
-app.command("edgesr.cli.models:models", help="List networks and shipped weights.")
+app.command("edgesr.cli.models:models", help="List networks and trained ones; fetch more.")
 app.command("edgesr.cli.publish:publish", help="Make a run ready to ship, with a card.")
 app.command("edgesr.cli.data:data", help="List, verify and download image sets.")
 app.command("edgesr.cli.bench:bench", help="Time models against each other.")

@@ -197,11 +197,14 @@ def _any_sampled(models: tuple[Path, ...]) -> bool:
 
 
 def _named(models: tuple[Path, ...]) -> "dict[str, Path | bytes]":
-    """Return the files of shipped networks for their names, and of the others themselves."""
-    from edgesr.zoo import ZOO
+    """Return the files of shipped and pulled networks for their names, and of others themselves."""
+    from edgesr.zoo.find import find_entry
 
-    names = {str(path): path for path in models}
-    return {name: ZOO[name].runs if name in ZOO else path for name, path in names.items()}
+    found = {str(path): (path, find_entry(path)) for path in models}
+    return {
+        name: path if entry is None else entry.intact(entry.runs)
+        for name, (path, entry) in found.items()
+    }
 
 
 def _shipped() -> "dict[str, Path | bytes]":

@@ -133,9 +133,10 @@ def check(  # noqa: PLR0913 - one parameter a flag
 def _model(name: str | None) -> tuple[Path, str | None]:
     """Return the file, and the float weights of a shipped model."""
     from edgesr.zoo import DEFAULT, ZOO
+    from edgesr.zoo.find import find_entry
 
-    if (entry := ZOO.get(name or DEFAULT)) is not None:
-        return entry.tflite, str(entry.weights) if entry.weights.is_file() else None
+    if (entry := find_entry(name or DEFAULT)) is not None:
+        return entry.intact(entry.tflite), str(entry.weights) if entry.weights.is_file() else None
     path = Path(name or "")
     if path.suffix != ".tflite":
         raise UsageError(f"{path}: want a .tflite file or one of {', '.join(ZOO)}")

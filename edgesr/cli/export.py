@@ -38,6 +38,7 @@ def export(  # noqa: PLR0913 - one parameter a flag
     io: Io | None = None,
     shape: str | None = None,
     challenge: Flag = False,
+    binary: Flag = False,
     target: str | None = None,
     steps: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     max_drop: Annotated[float, Parameter(validator=Number(gte=0))] = 0.1,
@@ -66,6 +67,8 @@ def export(  # noqa: PLR0913 - one parameter a flag
         shape: the only input size as HEIGHTxWIDTH, such as 360x640; default is every size.
         challenge: also write the Mobile AI triplet model.tflite, model_none.tflite and
             model_none_float.tflite beside the file.
+        binary: write a denoiser whose convolutions have one bit as packed bits, to model.esb; of
+            the other flags only --checkpoint, --model, --scale and --json have a meaning then.
         target: lint for it before the file is put into place, as edgesr lint does: nnapi, nnapi-4,
             xnnpack, litert-gpu, ethos-u, hexagon, cpu or a TOML file.
         steps: of a diffusion denoiser: how many steps get a signature; default is as many as it is
@@ -74,6 +77,14 @@ def export(  # noqa: PLR0913 - one parameter a flag
         seed: of the calibration crops, and of a denoiser's noise.
         json: print the report as JSON instead of a table.
     """
+    if binary:
+        from edgesr.cli.export_binary import export_packed
+
+        given = (precision, int8, float32, calibration, data, io, shape, challenge, target, steps)
+        if any(one not in {None, False} for one in given):
+            raise UsageError("--binary goes with --checkpoint, --model, --scale and --json alone")
+        export_packed(output, checkpoint, model=model, scale=scale, json=json)
+        return
     chosen = _precision(precision, int8=int8, float32=float32)
     _check_flags(chosen, io=io, challenge=challenge)
     size = None if shape is None else parse_shape(shape)

@@ -24,15 +24,21 @@ def export_denoiser(
         json: print the report as JSON instead of a table.
     """
     from edgesr.cli.console import out, say
+    from edgesr.diffusion.integer_files import load_steps
     from edgesr.export.step_pipeline import export_steps
     from edgesr.export.step_report import step_report
+    from edgesr.models.checkpoint import holds_integers
     from edgesr.models.denoiser_files import load_denoiser
     from edgesr.upscalers.step_schedule import SUFFIX
 
-    loaded = load_denoiser(checkpoint, model=model, scale=scale)
+    trained = None
+    if holds_integers(checkpoint):
+        loaded, trained = load_steps(checkpoint, model=model, scale=scale)
+    else:
+        loaded = load_denoiser(checkpoint, model=model, scale=scale)
     loaded.want_bicubic("edgesr export")
     say(f"exporting {loaded.path} ({loaded.descriptor.name} x{loaded.scale})")
-    result = export_steps(loaded, request)
+    result = export_steps(loaded, request, trained)
     output = request.output
     written = [output, output.with_suffix(SUFFIX)]
     if result.quantized is not None:
@@ -81,7 +87,7 @@ def _table(result: "StepExport") -> "Table":
         compared = sum(one.values for one in result.parity.signatures)
         differing = sum(one.mismatches for one in result.parity.signatures)
         rows += [
-            ("groups of steps", f"{result.quantized.model.num_groups} sets of activation scales"),
+            ("groups of steps", f"{result.quantized.num_groups} sets of activation scales"),
             ("signatures against simulation", f"{differing} of {compared:,} values differ"),
             (
                 "trajectories against simulation",
@@ -135,7 +141,7 @@ def _operators(result: "StepExport") -> str:
 def _calibration(result: "StepExport") -> str:
     crops = result.calibration
     if crops is None:
-        return "nothing: float32"
+        return "nothing: float32" if result.quantized is None else "integers of the checkpoint"
     steps = len(result.schedule.steps)
     return (
         f"{crops.count} crops at {steps} step{'s' * (steps != 1)} each, of {len(crops.images)} "

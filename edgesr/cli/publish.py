@@ -21,10 +21,11 @@ def publish(  # noqa: PLR0913 - one parameter a flag
     calibration: Path | None = None,
     data: Path | None = None,
     results: Path | None = None,
-    photographs: str | None = None,
+    photographs: str,
     hardware: str | None = None,
     teacher: str | None = None,
     notes: str = "",
+    index: Path | None = None,
 ) -> None:
     """Export a run to INT8, measure float and INT8 on benchmark sets, write weights and a card.
 
@@ -40,20 +41,21 @@ def publish(  # noqa: PLR0913 - one parameter a flag
         data: folder of images to verify with; default are those that the run held out. Not of a
             denoiser.
         results: of a denoiser: file of `edgesr diffusion` that has it.
-        photographs: of a denoiser: what it was trained on, with their licence.
+        photographs: what it was trained on, with their licence; it takes the place of the folder
+            that the run names.
         hardware: of a denoiser: what it was trained on.
         teacher: of a one-step student: its teacher, published in the same folder; that one's card
             then names the student.
         notes: what a user should know about the training.
+        index: release index (JSON) to enter the network into, for `edgesr models pull`; the folder
+            of the files lies in its own or below.
     """
     from edgesr.models.checkpoint import is_denoiser
 
     if is_denoiser(run):
         _refuse(run, "is a denoiser", evaluate=evaluate, calibration=calibration, data=data)
-        if results is None or not photographs or not hardware:
-            raise UsageError(
-                f"{run}: is a denoiser; give --results, --photographs and --hardware for its card"
-            )
+        if results is None or not hardware:
+            raise UsageError(f"{run}: is a denoiser; give --results and --hardware for its card")
         _publish_denoiser(
             run=run,
             name=name,
@@ -64,18 +66,19 @@ def publish(  # noqa: PLR0913 - one parameter a flag
             teacher=teacher,
             notes=notes,
         )
+        _enter(index, name, to)
         return
     _refuse(
         run,
         "is no denoiser",
         results=results,
-        photographs=photographs,
         hardware=hardware,
         teacher=teacher,
     )
     if not evaluate:
         raise UsageError(f"{run}: nothing to measure on; give --evaluate SET=FOLDER")
-    _publish_network(run, name, to, evaluate, calibration, data, notes)
+    _publish_network(run, name, to, evaluate, calibration, data, photographs, notes)
+    _enter(index, name, to)
 
 
 def _publish_network(  # noqa: PLR0913, PLR0917 - the flags of the command
@@ -85,17 +88,16 @@ def _publish_network(  # noqa: PLR0913, PLR0917 - the flags of the command
     evaluate: list[str],
     calibration: Path | None,
     data: Path | None,
+    photographs: str,
     notes: str,
 ) -> None:
-    import shutil
-
     from edgesr.bench.environment import environment
     from edgesr.cli.console import out, say
     from edgesr.export.card import add_files, build_card, card_markdown
     from edgesr.export.pipeline import ExportRequest, export_model
     from edgesr.export.report import report
-    from edgesr.files import atomic_path, write_json, write_text
-    from edgesr.models.checkpoint import load_model
+    from edgesr.files import write_json, write_text
+    from edgesr.models.checkpoint import load_model, read_weights, save_weights
 
     sets = [_parse(text) for text in evaluate]
     loaded = load_model(run)
@@ -106,12 +108,17 @@ def _publish_network(  # noqa: PLR0913, PLR0917 - the flags of the command
     )
     tflite.with_suffix(".json").unlink()  # the card says it all
     say(f"exported {tflite}")
-    with atomic_path(weights) as temporary:
-        shutil.copyfile(loaded.path, temporary)
+    state, metadata = read_weights(loaded.path)
+    metadata = {**metadata, "data": photographs}
+    save_weights(
+        weights, state, model=loaded.descriptor.name, scale=loaded.scale, metadata=metadata
+    )
+    found = report(exported)
+    found["checkpoint"]["metadata"]["data"] = photographs
     card = build_card(
         name,
         run=run,
-        report=report(exported),
+        report=found,
         evaluations=_measure(tflite, sets),
         float_evaluations=_measure(weights, sets),
         environment=environment(),
@@ -137,6 +144,27 @@ def _publish_denoiser(*, results: Path, to: Path, name: str, **said: Any) -> Non
     out.print(denoiser_card_markdown(card), markup=False, soft_wrap=True)
     if name not in ZOO:
         say(f"{name} is no name of edgesr upscale yet; add it to ZOO in edgesr/zoo/__init__.py")
+
+
+def _enter(index: Path | None, name: str, folder: Path) -> None:
+    if index is None:
+        return
+
+    from edgesr.bench.denoiser_card import SCHEMA
+    from edgesr.cli.console import say
+    from edgesr.zoo import ZooEntry
+    from edgesr.zoo.release import add_release
+
+    card = ZooEntry(name=name, model="", scale=1, folder=folder).read_card()
+    entry = ZooEntry(
+        name=name,
+        model=card["model"],
+        scale=card["scale"],
+        is_denoiser=card["schema"] == SCHEMA,
+        folder=folder,
+    )
+    add_release(index, entry)
+    say(f"entered into {index}")
 
 
 def _refuse(run: Path, kind: str, **flags: object) -> None:

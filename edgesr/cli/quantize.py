@@ -37,6 +37,8 @@ def quantize(  # noqa: C901, PLR0913 - one parameter a flag, and what contradict
     equalize: bool | None = None,
     output_search: bool | None = None,
     iterations: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    qat_steps: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    qat_rank: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     compare: Flag = False,
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
     beside: Annotated[list[str] | None, Parameter(name=["--with"], negative="")] = None,
@@ -53,8 +55,8 @@ def quantize(  # noqa: C901, PLR0913 - one parameter a flag, and what contradict
 
     Args:
         run: run folder, weights file, or a shipped network such as ncnet_x3; none only writes
-            --docs from --results. Of a diffusion denoiser, --compare compares ways to quantize its
-            steps.
+            --docs from --results. Of a diffusion denoiser every step is quantized, and the weights
+            are shared.
         output: safetensors file for the integers; edgesr eval runs it, edgesr export writes 8 bits.
         scheme: widths of weights and activations; those below 8 bits are simulated only.
         observer: estimator of ranges: percentile, histogram_mse, histogram_lp, minmax,
@@ -65,6 +67,9 @@ def quantize(  # noqa: C901, PLR0913 - one parameter a flag, and what contradict
         equalize: bring the channels of every tensor to one range first.
         output_search: choose ranges by the error that they make in the output.
         iterations: of learned rounding, per layer or block.
+        qat_steps: with a denoiser: train its integers so many steps of the optimizer to predict
+            what the float network does; an interrupted training goes on.
+        qat_rank: with --qat-steps: train adapters of this rank, not the whole weights.
         compare: run every recipe instead of the one that the flags describe.
         only: with --compare, the recipes whose names hold this text; may be repeated.
         beside: with --compare, checkpoints with trained integers to put beside; may be repeated.
@@ -93,12 +98,27 @@ def quantize(  # noqa: C901, PLR0913 - one parameter a flag, and what contradict
     from edgesr.zoo.find import find_weights
 
     weights = find_weights(run)
+    flags = {
+        "observer": observer,
+        "rounding": rounding,
+        "bias_correction": bias_correction,
+        "equalize": equalize,
+        "output_search": output_search,
+        "iterations": iterations,
+    }
+    given: dict[str, Any] = {key: value for key, value in flags.items() if value is not None}
     if _is_denoiser(weights):
-        _check_for_steps(run, compare=compare, beside=beside)
-        from edgesr.cli.quantize_steps import Asked, compare_denoiser
+        from edgesr.cli.quantize_steps import Asked, go
 
         asked = Asked(
+            compare=compare,
+            output=output,
+            scheme=scheme,
+            given=given,
+            qat_steps=qat_steps,
+            qat_rank=qat_rank,
             only=only,
+            beside=beside,
             data=data or [],
             limit=limit,
             calibration=calibration,
@@ -107,10 +127,13 @@ def quantize(  # noqa: C901, PLR0913 - one parameter a flag, and what contradict
             results=results or [],
             json=json,
         )
-        compare_denoiser(weights, asked)
+        go(weights, asked)
         return
-    if calibration_sets is not None:
-        raise UsageError(f"--calibration-sets is for diffusion denoisers, and {run} is none")
+    if calibration_sets is not None or qat_steps is not None or qat_rank is not None:
+        raise UsageError(
+            "--calibration-sets, --qat-steps and --qat-rank are for diffusion denoisers, and "
+            f"{run} is none; train its integers with edgesr train --qat"
+        )
 
     from edgesr.bench.environment import environment
     from edgesr.bench.quantization import document
@@ -121,15 +144,6 @@ def quantize(  # noqa: C901, PLR0913 - one parameter a flag, and what contradict
     from edgesr.quant.recipe import RECIPES, default_recipe
     from edgesr.quant.scheme import SCHEMES
 
-    flags = {
-        "observer": observer,
-        "rounding": rounding,
-        "bias_correction": bias_correction,
-        "equalize": equalize,
-        "output_search": output_search,
-        "iterations": iterations,
-    }
-    given: dict[str, Any] = {key: value for key, value in flags.items() if value is not None}
     recipe = replace(default_recipe(SCHEMES[scheme]), **given)
     recipes = {f"{recipe.scheme.label} {recipe.observer}, {recipe.rounding}": recipe}
     if compare:
@@ -165,14 +179,6 @@ def _is_denoiser(weights: Path) -> bool:
     from edgesr.models.checkpoint import is_denoiser, weights_file
 
     return is_denoiser(weights_file(weights))
-
-
-def _check_for_steps(run: str, *, compare: bool, beside: list[str] | None) -> None:
-    if not compare or beside:
-        raise UsageError(
-            f"{run}: is a diffusion denoiser; compare ways to quantize it with --compare, without "
-            "--with, or write its integers with edgesr export"
-        )
 
 
 def _write_page(results: list[Path], docs: Path | None) -> None:

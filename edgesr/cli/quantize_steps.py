@@ -1,34 +1,36 @@
-"""``edgesr quantize DENOISER --compare``: ways to quantize a diffusion denoiser, compared."""
+"""``edgesr quantize DENOISER``: integers of its steps, written or, with --compare, compared."""
 
 import tempfile
-import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgesr.cli.quantize_case import CalibrationSets, Case, empty_document, open_case, quantized_by
 from edgesr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from rich.table import Table
 
     from edgesr.bench.step_methods import Method
     from edgesr.diffusion.integer_steps import QuantizedDenoiser
-    from edgesr.diffusion.path import Path as DiffusionPath
     from edgesr.models.denoiser_files import LoadedDenoiser
-    from edgesr.quant.calibrate import CalibrationBatch
-
-_IMAGES = 8
-"""Calibration photographs of a comparison, two crops of 64 pixels each: it quantizes often."""
-_CROP = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What the command line asks of a comparison; see ``edgesr quantize``."""
+    """What the command line asks of a denoiser; see ``edgesr quantize``."""
 
+    compare: bool
+    output: Path | None
+    scheme: str
+    given: dict[str, Any]
+    qat_steps: int | None
+    qat_rank: int | None
+    beside: list[str] | None
     only: list[str] | None
     data: list[Path]
     limit: int | None
@@ -39,89 +41,113 @@ class Asked:
     json: bool
 
 
+def go(weights: Path, asked: Asked) -> None:
+    """Do what was asked of the denoiser in ``weights``.
+
+    Raises:
+        UsageError: flags that do not go together.
+    """
+    if asked.beside:
+        raise UsageError(f"--with is for plain networks, and {weights} is a diffusion denoiser")
+    if asked.compare:
+        if asked.qat_steps is not None or asked.qat_rank is not None or asked.given:
+            raise UsageError(
+                "--compare runs methods as they are; drop --qat-steps and the flags of a recipe, "
+                "or write one network's integers with --output"
+            )
+        compare_denoiser(weights, asked)
+        return
+    if asked.output is None:
+        raise UsageError(
+            f"{weights}: is a diffusion denoiser; compare ways to quantize it with --compare, or "
+            "write its integers with --output"
+        )
+    if asked.qat_rank is not None and asked.qat_steps is None:
+        raise UsageError("--qat-rank is for training; add --qat-steps")
+    if asked.results:
+        raise UsageError("--results is for --compare; print the figures with --json")
+
+    from edgesr.bench.step_methods import Method
+    from edgesr.quant.recipe import default_step_recipe
+    from edgesr.quant.scheme import SCHEMES
+
+    recipe = replace(default_step_recipe(SCHEMES[asked.scheme]), **asked.given)
+    method = Method(recipe=recipe, trained=asked.qat_steps or 0, rank=asked.qat_rank)
+    write_denoiser(weights, asked, method, asked.output)
+
+
 def compare_denoiser(weights: Path, asked: Asked) -> None:
     """Compare ways to quantize the denoiser in ``weights`` and print the figures.
 
     Raises:
         UsageError: no method has such a name.
     """
-    from edgesr.bench.environment import environment
     from edgesr.bench.step_methods import METHODS
-    from edgesr.bench.step_quantization import (
-        RoundedInputs,
-        document,
-        figures,
-        read_trajectories,
-        sampled_by,
-    )
-    from edgesr.cli.console import out, say
-    from edgesr.data.layouts import find_dataset
-    from edgesr.diffusion.ranges import from_grey_levels
-    from edgesr.export.calibration import calibration_set, choose_images
-    from edgesr.files import sha256_file, write_json
-    from edgesr.models.denoiser_files import load_denoiser
-    from edgesr.upscalers.diffusion import path_of, sampling_path
+    from edgesr.cli.console import out
 
     methods = _chosen(dict(METHODS), asked.only)
-    loaded = load_denoiser(weights)
-    loaded.want_bicubic("edgesr quantize")
-    whole, path = path_of(loaded.schedule, loaded.path), sampling_path(loaded, None)
-    choice = choose_images(
-        loaded.path,
-        loaded.scale,
-        calibration=asked.calibration,
-        held_out=asked.data[0] if asked.data else None,
-    )
-    photographs = choice.calibration[:: max(1, len(choice.calibration) // _IMAGES)][:_IMAGES]
-    crops = calibration_set(photographs, loaded.scale, seed=asked.seed)
-    lrs = [
-        from_grey_levels(batch.inputs.permute(0, 3, 1, 2))
-        for batch in crops.batches
-        if max(batch.inputs.shape[1:3]) <= _CROP
-    ]
-    count = sum(map(len, lrs))
-    say(f"calibrating on {count} crops of {len(crops.images)} images ({choice.source})")
-    sample = sampled_by(loaded.module, whole, path, seed=asked.seed)
-    listed = {folder.name: find_dataset(folder, loaded.scale).pairs for folder in asked.data}
-    sets = [
-        read_trajectories(pairs, name, loaded.scale, sample=sample, limit=asked.limit)
-        for name, pairs in (listed or {"held-out": choice.held_out}).items()
-    ]
-    network = {
-        "model": loaded.descriptor.name,
-        "scale": loaded.scale,
-        "sha256": sha256_file(loaded.path),
-        "schedule": loaded.schedule.name,
-        "parameters": dict(loaded.schedule.parameters),
-        "timesteps": [int(one) for one in path.timesteps[:0:-1]],
-        "calibration": f"{count} crops of {len(crops.images)} images",
-        "digest": crops.digest,
-        "seed": asked.seed,
-    }
-    found = document([], network=network, sets=sets, environment=environment())
-    found["disturbances"] = []
-    found |= _earlier(asked.results, found)
-    rounded = sampled_by(RoundedInputs(loaded.module), whole, path, seed=asked.seed)
-    for images in sets:
-        facts = found["sets"][images.name]
-        facts["rounded"] = facts.get("rounded") or figures(images, rounded)
-    done = {row["name"] for row in found["rows"]}
-    kept = nullcontext(asked.sets) if asked.sets else tempfile.TemporaryDirectory()
-    with kept as folder:
-        source = _Sets(Path(str(folder)), loaded, (whole, path), lrs, network)
-        left = {name: method for name, method in methods.items() if name not in done}
-        for row, denoiser in _rows(left, source, sets):
-            found["rows"].append(row)
-            if row["name"] == "W8A8: ours, all parts":
-                found["disturbances"] = _disturbances(loaded, denoiser)
-            order = list(METHODS)
-            found["rows"].sort(key=lambda one: order.index(one["name"]))
-            for result in asked.results:
-                write_json(result, found)
+    case = open_case(weights, asked)
+    found = _measured(case, methods, asked)
     if asked.json:
         out.print_json(data=found)
     else:
         out.print(_table(found))
+
+
+def write_denoiser(weights: Path, asked: Asked, method: "Method", output: Path) -> None:
+    """Quantize the denoiser in ``weights`` by one method, write the integers, print the figures.
+
+    An interrupted training goes on when the same is asked for again.
+    """
+    from edgesr.bench.step_quantization import row
+    from edgesr.cli.console import out, say
+    from edgesr.diffusion.integer_files import save_steps
+    from edgesr.quant.scheme import SCHEMES
+
+    case = open_case(weights, asked)
+    label = SCHEMES[method.recipe.scheme.name].label.removesuffix(" (simulated)")
+    name = f"{label}: ours + QAT, {method.trained} steps" if method.trained else f"{label}: ours"
+    state = output.with_name(f"{output.name}.state.pt")
+    found = empty_document(case)
+    with _calibration_folder(asked) as folder:
+        source = CalibrationSets(Path(str(folder)), case)
+        denoiser, seconds = quantized_by(name, method, source, case, state)
+    metadata = {"float_sha256": case.network["sha256"], "qat_steps": str(method.trained)}
+    save_steps(output, denoiser.model, case.loaded, metadata)
+    state.unlink(missing_ok=True)
+    say(f"measuring: {name}")
+    one = row(name, denoiser.model, case.sets, case.paths, seed=case.seed, seconds=seconds)
+    found["rows"] = [one]
+    if asked.json:
+        out.print_json(data=found)
+    else:
+        out.print(_table(found))
+        out.print(f"{output}  {output.stat().st_size:,} bytes", markup=False, soft_wrap=True)
+
+
+def _measured(case: Case, methods: "dict[str, Method]", asked: Asked) -> dict[str, Any]:
+    """Quantize and measure by every method; those that a results file has are not done again."""
+    from edgesr.bench.step_methods import METHODS
+    from edgesr.files import write_json
+
+    found = empty_document(case)
+    found |= _earlier(asked.results, found)
+    done = {row["name"] for row in found["rows"]}
+    order = list(METHODS)
+    with _calibration_folder(asked) as folder:
+        left = {name: method for name, method in methods.items() if name not in done}
+        for row, denoiser in _rows(left, CalibrationSets(Path(str(folder)), case), case):
+            found["rows"].append(row)
+            if row["name"] == "W8A8: ours, all parts":
+                found["disturbances"] = _disturbances(case.loaded, denoiser)
+            found["rows"].sort(key=lambda one: order.index(one["name"]))
+            for result in asked.results:
+                write_json(result, found)
+    return found
+
+
+def _calibration_folder(asked: Asked) -> "AbstractContextManager[Path | str]":
+    return nullcontext(asked.sets) if asked.sets else tempfile.TemporaryDirectory()
 
 
 def _earlier(results: list[Path], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -144,64 +170,25 @@ def _earlier(results: list[Path], wanted: dict[str, Any]) -> dict[str, Any]:
     return {key: found[key] for key in ("rows", "sets", "disturbances")}
 
 
-class _Sets:
-    """Calibration sets by kind, made when they are asked for."""
-
-    def __init__(
-        self,
-        folder: Path,
-        loaded: "LoadedDenoiser",
-        paths: "tuple[DiffusionPath, DiffusionPath]",
-        lrs: "Sequence[Any]",
-        network: dict[str, Any],
-    ) -> None:
-        self.folder, self.loaded, self.paths = folder, loaded, paths
-        self._lrs, self.network = lrs, network
-
-    def of(self, method: "Method") -> "Sequence[CalibrationBatch]":
-        from edgesr.diffusion.calibration_files import SetFacts, make_set
-
-        facts = SetFacts(
-            model_sha256=self.network["sha256"],
-            scale=self.network["scale"],
-            schedule=self.network["schedule"],
-            parameters=self.network["parameters"],
-            timesteps=tuple(self.network["timesteps"]),
-            kind=method.kind,
-            count=None,
-            images_sha256=self.network["digest"],
-            seed=self.network["seed"],
-        )
-        folder = self.folder / method.kind
-        return make_set(folder, self.loaded, *self.paths, self._lrs, facts=facts)
-
-
 def _rows(
-    methods: "dict[str, Method]", source: _Sets, sets: "Sequence[Any]"
+    methods: "dict[str, Method]", source: CalibrationSets, case: Case
 ) -> "Iterator[tuple[dict[str, Any], QuantizedDenoiser]]":
     from edgesr.bench.step_quantization import row
-    from edgesr.cli.console import say
-    from edgesr.diffusion.integer_steps import (
-        measure_corrections,
-        quantize_denoiser,
-        with_corrections,
-    )
+    from edgesr.diffusion.integer_steps import measure_corrections, with_corrections
 
-    path = source.paths[1]
-    groups = {"one": 1, "each": path.num_steps, "chosen": None}
     for name, method in methods.items():
-        say(f"quantizing: {name}")
-        batches = source.of(method)
-        start = time.perf_counter()
-        denoiser = quantize_denoiser(
-            source.loaded, path, batches, method.recipe, groups=groups[method.grids]
-        )
+        state = source.folder / f"{_file_name(name)}.state.pt"
+        denoiser, seconds = quantized_by(name, method, source, case, state)
         model = denoiser.model
         if method.corrected:
-            model = with_corrections(model, measure_corrections(denoiser, batches))
-        seconds = time.perf_counter() - start
-        seed = source.network["seed"]
-        yield row(name, model, sets, source.paths, seed=seed, seconds=seconds), denoiser
+            model = with_corrections(model, measure_corrections(denoiser, source.of(method)))
+        yield row(name, model, case.sets, case.paths, seed=case.seed, seconds=seconds), denoiser
+        for file in state.parent.glob(f"{state.name}*"):
+            file.unlink()
+
+
+def _file_name(name: str) -> str:
+    return "".join(one if one.isalnum() else "_" for one in name)
 
 
 def _disturbances(loaded: "LoadedDenoiser", denoiser: "QuantizedDenoiser") -> list[dict[str, Any]]:

@@ -169,6 +169,11 @@ def public_config(run: Path) -> dict[str, Any]:
         config = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); name a run folder") from error
+    return public_settings(config)
+
+
+def public_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of a run without folders and files of the machine that it runs on."""
     return {key: value for key, value in config.items() if key not in _PRIVATE_KEYS}
 
 

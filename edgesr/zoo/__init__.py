@@ -106,5 +106,14 @@ class ZooEntry:
 
 
 ZOO: Mapping[str, ZooEntry] = MappingProxyType(
-    {"ncnet_x3": ZooEntry(name="ncnet_x3", model="ncnet", scale=3)}
+    {
+        "ncnet_x3": ZooEntry(name="ncnet_x3", model="ncnet", scale=3),
+        "ncnet_x4": ZooEntry(name="ncnet_x4", model="ncnet", scale=4),
+        "resshift_px_s_x4": ZooEntry(
+            name="resshift_px_s_x4", model="resshift_px_s", scale=4, is_denoiser=True
+        ),
+        "resshift_px_s_x4_1step": ZooEntry(
+            name="resshift_px_s_x4_1step", model="resshift_px_s", scale=4, is_denoiser=True
+        ),
+    }
 )

@@ -29,10 +29,10 @@ def find_entry(source: str | Path, *, steps: int | None = None) -> ZooEntry | No
         return entry
     found = _entry(student)
     if found is None:
-        again = f"pull {student}" if entry.is_pulled else "reinstall edgesr"
+        lack = f"pulled; pull {student}" if entry.is_pulled else "shipped; reinstall edgesr"
         raise CheckpointError(
-            f"{entry.card}: names the one-step student {student}, which is not here; {again} or "
-            "drop --steps 1"
+            f"{entry.card}: names the one-step student {student}, which is not {lack} or drop "
+            "--steps 1"
         )
     return found
 

@@ -98,4 +98,6 @@ def test_every_scheme_has_the_published_methods_and_ours() -> None:
     for scheme in ("W8A8", "W6A6", "W4A8"):
         names = [name for name in METHODS if name.startswith(f"{scheme}: ")]
         assert sum("ours" in name for name in names) >= 1
-        assert len(names) >= 6
+        assert sum("QAT" in name for name in names) >= 1
+        assert sum("PassionSR-like" in name for name in names) == 1
+        assert len(names) >= 8

@@ -1,0 +1,195 @@
+"""``docs/zoo.md``: trained networks and what each switch of training gives, from results alone."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+ABLATION_SCHEMA = "edgesr/ablation/1"
+
+_TEXT = """# Trained networks
+
+<!-- Written by `make zoo-table` from the cards in edgesr/zoo and from benchmarks/results; change \
+the template in edgesr/bench/zoo_page.py, not this page. -->
+
+`edgesr models` lists them, `edgesr upscale --model NAME` runs one. A card beside each says how it \
+was trained and measured ([ncnet_x3](../edgesr/zoo/ncnet_x3.md)).
+
+**PSNR** in dB, mean over the images of a set: float network / INT8 file, by protocol \
+([measuring](measuring.md)). **CPU**: processor time of the INT8 file as a ratio to that of \
+`ncnet_x3`, median and quartiles of paired repetitions in one run; *graph* is the time of the same \
+graph with untrained weights ([decision 14](decisions/0014-the-edge-family.md)); a dash: not \
+measured. **GMACs** to an output of 1920 x 1080.
+"""
+
+_PULL = """## Networks that do not ship
+
+```sh
+edgesr models pull NAME --from https://HOST/releases.json
+edgesr upscale photo.png --model NAME
+```
+
+A release index lists networks with address, size and SHA-256 of every file. Its own address comes \
+from `--from`, else from the environment variable `EDGESR_RELEASES`; edgesr itself names no host. \
+Files go into `$EDGESR_CACHE/models/NAME`, else `~/.cache/edgesr/models/NAME`. A network has its \
+name when all of its files are there and have their checksums; a download that breaks off is gone \
+on with by the next call. Only http and https are followed.
+
+`edgesr publish ... --index releases.json` enters a network into an index. Its addresses are \
+relative: put the folder on any server.
+
+Whenever a shipped or pulled network is loaded by name, its file is compared with the checksum in \
+its card; a damaged one is refused.
+"""
+
+_SWITCHES = """## The switches of training
+
+Settings of `edgesr train`, all off unless said; `--recipe zoo_x3` has those that need no teacher.
+
+| switch | settings | what it does | source |
+|---|---|---|---|
+| branches | `form = "training"` | trains each convolution as a sum of linear branches. Validation \
+and every weights file have the folded network; the log has `fold_max_abs_difference`, in grey \
+levels. Quantization-aware training starts from the folded one | [models](models.md) |
+| teacher's images | `teacher`, `teacher_weight` (1.0) | adds the mean absolute difference to the \
+images of a larger trained network: a run, a weights file or a name; of the same scale | Hinton et \
+al. 2015, arXiv 1503.02531, for images |
+| self-ensemble | `self_ensemble` | takes for the teacher's image the mean over eight flips and \
+rotations; eight times the teacher's work | Timofte et al. 2016, arXiv 1511.02228 |
+| teacher's features | `feature_weight` (0) | adds the difference of attention in three hidden \
+layers, which needs no equal widths; not with `compile` | Zagoruyko and Komodakis 2017, arXiv \
+1612.03928 |
+| growing patches | `patch_milestones`, `patch_sizes` | from each milestone on, patches have the \
+next size; `patch_size` stands before the first | - |
+| another loss at the end | `final_loss`, `final_loss_steps` (0) | such as L2 after L1 | - |
+| frequencies | `frequency_weight`, `final_frequency_weight` (0) | adds the difference of Fourier \
+amplitudes to the photograph; the latter in the last `final_loss_steps` steps | Fuoli et al. 2021, \
+arXiv 2106.00783 |
+| averaged weights | `ema_decay` (0.999) | validates and saves a moving average | - |
+| cosine | `schedule` (`cosine`) | learning rate along half a cosine | Loshchilov and Hutter 2017, \
+arXiv 1608.03983 |
+
+Gap-preserving distillation, where a teacher grows with the student, is not built.
+
+## What each gives
+
+`edgesr ablate` trains a network with all switches off and once more with each of them, for as \
+many steps and patches, and measures the last averaged weights on the held-out images: PSNR by \
+protocol `mai`. Where patches grow, their sizes are chosen so that the steps see about as many \
+pixels. **gain** is the mean difference to *all off* with the same seed; from two seeds on, the \
+smallest and the largest stand behind it. Time depends on the machine; a teacher's is included.
+"""
+
+
+def zoo_page(
+    trained: Sequence[Mapping[str, Any]],
+    networks: Sequence[Mapping[str, Any]],
+    ablations: Sequence[Mapping[str, Any]],
+) -> str:
+    """Return the Markdown page.
+
+    Args:
+        trained: results of ``zoo_facts.trained_facts``.
+        networks: results of ``zoo_facts.network_facts``.
+        ablations: documents of ``edgesr ablate``.
+    """
+    graphs = {one["name"]: one["cpu_ratio_x3"] for one in networks if one["cpu_ratio_x3"]}
+    tables = [_trained_table(trained, graphs)] if trained else ["None yet."]
+    measured = [_ablation(one) for one in ablations] or ["Nothing was measured yet."]
+    return "\n".join([_TEXT, *tables, "", _PULL, _SWITCHES, "\n\n".join(measured), ""])
+
+
+def ablation_table(document: Mapping[str, Any]) -> str:
+    """Return the Markdown table of one ablation: a row a switch, means over its seeds."""
+    results = document["results"]
+    names = list(dict.fromkeys(one["row"] for one in results))
+    base = {one["seed"]: one["psnr"] for one in results if one["row"] == names[0]}
+    lines = ["| | PSNR dB | gain dB | seeds | s per run | LR megapixels |", "|---|" + "---:|" * 5]
+    for name in names:
+        mine = [one for one in results if one["row"] == name]
+        gains = [one["psnr"] - base[one["seed"]] for one in mine if one["seed"] in base]
+        cells = [
+            name,
+            f"{fmean(one['psnr'] for one in mine):.3f}",
+            "" if name == names[0] else _gain(gains),
+            str(len(mine)),
+            f"{fmean(one['seconds'] for one in mine):.0f}",
+            f"{fmean(one['lr_pixels'] for one in mine) / 1e6:.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _ablation(document: Mapping[str, Any]) -> str:
+    settings, data = document["settings"], document["data"]
+    smoke = (
+        "**A smoke run on the demo photographs: it shows that the command works. It is far too "
+        "short and too small to tell which switch helps.**\n\n"
+        if data["demo"]
+        else ""
+    )
+    teacher = document["teacher"]
+    taught = f"; teacher {teacher['title']} ({teacher['sha256'][:12]})" if teacher else ""
+    machine = document["environment"]
+    done = {one["row"] for one in document["results"]}
+    missing = [row for row in document.get("rows", []) if row not in done]
+    stopped = f"\n\nStopped early; not run: {', '.join(missing)}." if missing else ""
+    return (
+        f"### {settings['model']} x{settings['scale']}, {settings['steps']:,} steps\n\n{smoke}"
+        f"{data['description']}; {data['train']} images to train on, {data['held_out']} held out; "
+        f"{settings['batch_size']} patches of {settings['patch_size']} a step{taught}. "
+        f"{machine['cpu']}, GPU {machine['gpu'] or 'none'}, torch {machine['packages']['torch']}, "
+        f"commit {str(machine['commit'])[:12]}.\n\n{ablation_table(document)}{stopped}"
+    )
+
+
+def _trained_table(
+    trained: Sequence[Mapping[str, Any]], graphs: Mapping[str, Mapping[str, Any]]
+) -> str:
+    columns = list(dict.fromkeys(key for one in trained for key in one["psnr"]))
+    heads = ["model", "parameters", "GMACs", "INT8 kB", "CPU", *columns]
+    lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
+    bicubic: dict[int, dict[str, float]] = {}
+    for one in trained:
+        bicubic.setdefault(one["scale"], {}).update(one["bicubic_psnr"])
+    for scale, found in sorted(bicubic.items()):
+        if found:
+            cells = [f"{found[key]:.3f}" if key in found else "-" for key in columns]
+            lines.append(f"| bicubic x{scale} | - | - | - | - | {' | '.join(cells)} |")
+    for one in trained:
+        gmacs, params = one["gmacs_1080p"], one["params"]
+        sizes = [f["bytes"] for f in one["files"] if f["path"].endswith(".tflite")]
+        cells = [
+            f"`{one['name']}`",
+            "-" if params is None else f"{params:,}",
+            "-" if gmacs is None else f"{gmacs:.2f}",
+            f"{sizes[0] / 1000:.0f}" if sizes else "-",
+            _speed(one, graphs),
+            *(_quality(one, key) for key in columns),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _quality(one: Mapping[str, Any], key: str) -> str:
+    if key not in one["psnr"]:
+        return "-"
+    int8 = f"{one['psnr'][key]:.3f}"
+    return f"{one['float_psnr'][key]:.3f} / {int8}" if key in one["float_psnr"] else int8
+
+
+def _speed(one: Mapping[str, Any], graphs: Mapping[str, Mapping[str, Any]]) -> str:
+    single = [speed for speed in one["cpu_ratio"] if speed["threads"] == 1]
+    if single:
+        found, note = single[0], ""
+    elif one["scale"] == 3 and one["network"] in graphs:  # noqa: PLR2004 - what was searched at
+        found, note = graphs[one["network"]], " *graph*"
+    else:
+        return "-"
+    return f"{found['ratio']:.2f} ({found['low']:.2f} to {found['high']:.2f}){note}"
+
+
+def _gain(gains: Sequence[float]) -> str:
+    if not gains:
+        return "-"
+    spread = f" ({min(gains):+.3f} to {max(gains):+.3f})" if len(gains) > 1 else ""
+    return f"{fmean(gains):+.3f}{spread}"

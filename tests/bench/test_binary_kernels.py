@@ -1,0 +1,43 @@
+"""The page of packed convolutions says what was measured."""
+
+from pathlib import Path
+
+import pytest
+
+from edgesr.bench.binary_kernels import DEFAULT_OUTPUT, FLOAT, SCHEMA, layer_works, main
+from edgesr.bench.binary_page import MARKS, binary_section
+from edgesr.bench.results import read_document
+from edgesr.errors import DataError
+
+ROOT = Path(__file__).resolve().parents[2]
+STORED = ROOT / DEFAULT_OUTPUT
+
+
+def test_the_page_is_made_of_the_stored_results(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    text = (ROOT / "docs" / "binary.md").read_text(encoding="utf-8")
+    page.write_text(text, encoding="utf-8")
+    main(output=STORED, docs=page)
+    assert page.read_text(encoding="utf-8") == text
+
+
+def test_the_reference_of_a_ratio_is_once_as_fast_as_itself() -> None:
+    document = read_document(STORED, {SCHEMA})
+    for layer in document["layers"]:
+        rows = {row["name"]: row for row in layer["timings"]}
+        assert rows[FLOAT]["times_float32"] == [1.0, 1.0, 1.0]
+    assert "64 to 64 channels" in binary_section(document)
+
+
+def test_contenders_run_on_small_images() -> None:
+    works = layer_works(16, 6)
+    for work in works.values():
+        work()
+    assert FLOAT in works
+
+
+def test_a_page_without_marks_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# One bit\n", encoding="utf-8")
+    with pytest.raises(DataError, match=MARKS[1]):
+        main(output=STORED, docs=page)
