@@ -7,6 +7,8 @@ channels, so that the identity always fits.
 Source: Chen et al. 2024 (BI-DiffSR), arXiv 2406.05723, sections 3.2 and 3.3.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,20 +24,47 @@ _FIRST_SHORTCUT = 0.3
 
 
 def group_of(timestep: Tensor, style: BinaryStyle) -> Tensor:
-    """Return each image's group ``floor(t K / T)``, int64 ``(n,)``.
+    """Return each image's group ``floor(t K / T)``, at most ``K - 1``, int64 ``(n,)``.
 
     Args:
-        timestep: int64 ``(n,)``, 0 to ``style.steps - 1``.
+        timestep: int64 ``(n,)``, 0 to ``style.steps``: the states of a path are counted from 1.
         style: says ``K`` and ``T``.
 
     Raises:
         DataError: a timestep outside.
     """
     low, high = int(timestep.min()), int(timestep.max())
-    if low < 0 or high >= style.steps:
+    if low < 0 or high > style.steps:
         wrong = low if low < 0 else high
-        raise DataError(f"timestep {wrong} is outside 0 to {style.steps - 1}; check the schedule")
-    return (timestep * style.groups // style.steps).long()
+        raise DataError(f"timestep {wrong} is outside 0 to {style.steps}; check the schedule")
+    return (timestep * style.groups // style.steps).clamp_max(style.groups - 1).long()
+
+
+class Grouped(Protocol):
+    """A layer with a style."""
+
+    style: BinaryStyle
+
+
+def whole_group(layer: Grouped, features: Tensor, group: Tensor | None) -> Tensor:
+    """Return each image's group, zeros where the layer has only one.
+
+    Args:
+        layer: whose style says how many groups there are.
+        features: ``(n, ...)``.
+        group: int64 ``(n,)``, or None.
+
+    Raises:
+        DataError: it is None and there are several.
+    """
+    if group is not None:
+        return group
+    if layer.style.groups > 1:
+        raise DataError(
+            f"{type(layer).__name__}: has {layer.style.groups} groups of timesteps, want the group "
+            "of each image (group_of)"
+        )
+    return torch.zeros(len(features), dtype=torch.int64, device=features.device)
 
 
 class BinaryConv2d(nn.Module):
@@ -76,13 +105,7 @@ class BinaryConv2d(nn.Module):
         Raises:
             DataError: a group is wanted and missing.
         """
-        if group is None:
-            if self.style.groups > 1:
-                raise DataError(
-                    f"{type(self).__name__}: has {self.style.groups} groups of timesteps, want "
-                    "the group of each image (group_of)"
-                )
-            group = torch.zeros(len(features), dtype=torch.int64, device=features.device)
+        group = whole_group(self, features, group)
         shifted = features if self.shift is None else features + _column(self.shift, group)
         made = self.convolve(sign(shifted, self._slope, zero=self.style.zero))
         if self.style.gain != "none":

@@ -119,10 +119,10 @@ def test_xnors_gain_is_the_mean_over_the_window() -> None:
 
 def test_timesteps_fall_into_even_groups() -> None:
     style = find_style("bidiffsr")
-    groups = group_of(torch.tensor([0, 399, 400, 1999]), style)
-    assert groups.tolist() == [0, 0, 1, 4]
-    for wrong in (-1, 2000):
-        with pytest.raises(DataError, match=f"timestep {wrong} is outside 0 to 1999"):
+    groups = group_of(torch.tensor([0, 399, 400, 1999, 2000]), style)
+    assert groups.tolist() == [0, 0, 1, 4, 4]
+    for wrong in (-1, 2001):
+        with pytest.raises(DataError, match=f"timestep {wrong} is outside 0 to 2000"):
             group_of(torch.tensor([5, wrong]), style)
 
 

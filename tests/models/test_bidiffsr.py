@@ -53,8 +53,8 @@ def test_a_folded_timestep_gives_the_same_picture() -> None:
 
 
 def test_a_timestep_outside_is_refused() -> None:
-    with pytest.raises(DataError, match="timestep 2000 is outside 0 to 1999"):
-        small()(torch.rand(1, 3, 16, 16), torch.tensor([2000]), torch.rand(1, 3, 8, 8))
+    with pytest.raises(DataError, match="timestep 2001 is outside 0 to 2000"):
+        small()(torch.rand(1, 3, 16, 16), torch.tensor([2001]), torch.rand(1, 3, 8, 8))
 
 
 def published(network: Denoiser) -> dict[str, Tensor]:

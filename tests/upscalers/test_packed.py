@@ -144,7 +144,8 @@ def test_facts_that_do_not_fit_are_refused(packed: Path) -> None:
 
 
 def test_a_loader_meets_mutated_facts_with_an_error_of_ours(packed: Path) -> None:
-    content, dice, loaded = read_esb(packed), random.Random(0), 0
+    content, loaded = read_esb(packed), 0
+    dice = random.Random(0)  # noqa: S311
     for _ in range(25):
         text = bytearray(json.dumps(content.about).encode())
         for _ in range(dice.randint(1, 2)):
