@@ -126,8 +126,8 @@ def test_wrong_use_is_refused() -> None:
         packed(image)
     with pytest.raises(DataError, match="group 5: want 0 to 4"):
         packed(image, torch.tensor([5]))
-    with pytest.raises(DataError, match="timestep 2000 is outside"):
-        packed(image, group_of(torch.tensor([2000]), conv.style))
+    with pytest.raises(DataError, match="timestep 2001 is outside"):
+        packed(image, group_of(torch.tensor([2001]), conv.style))
     with pytest.raises(DataError, match="no gradient"):
         packed(image.clone().requires_grad_(), torch.tensor([0]))
     with pytest.raises(DataError, match="float64"):

@@ -303,7 +303,7 @@ def test_too_many_steps_are_refused(whole: DiffusionPath) -> None:
 def test_every_kind_of_set_draws_images_of_its_own(path: DiffusionPath) -> None:
     features = [torch.full((1, 1, 1, 1), float(level)) for level in (1, 1, 1)]
     uniform, tdac = (
-        choose_samples(kind, path, 12, features=features).by_timestep  # type: ignore[arg-type]
+        choose_samples(kind, path, 12, features=features).by_timestep
         for kind in ("uniform", "tdac")
     )
     assert [len(one) for one in uniform.values()] == [len(one) for one in tdac.values()]

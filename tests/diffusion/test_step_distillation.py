@@ -1,5 +1,6 @@
 """Training the integers of steps: exact start, shared bytes, gain, resuming, files."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import torch
 from torch import Tensor
 
 from edgesr.diffusion.integer_files import load_steps, save_steps
-from edgesr.diffusion.integer_steps import QuantizedDenoiser, quantize_denoiser
+from edgesr.diffusion.integer_steps import QuantizedDenoiser, quantize_denoiser, step_graphs
 from edgesr.diffusion.path import Path as DiffusionPath
 from edgesr.diffusion.ranges import from_grey_levels
 from edgesr.diffusion.schedules import resshift
 from edgesr.diffusion.step_distillation import Course, Distillation, distil
 from edgesr.diffusion.trajectories import all_steps
+from edgesr.diffusion.two_pass import two_pass
 from edgesr.errors import CheckpointError, DataError, GraphError
 from edgesr.graph.execute import execute
 from edgesr.models.checkpoint import read_weights, save_weights
@@ -28,7 +30,9 @@ from edgesr.models.denoisers import build_denoiser
 from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.recipe import UNPROTECTED
 from edgesr.quant.scheme import SCHEMES
+from edgesr.quant.step_ptq import quantize_steps
 from edgesr.quant.step_qat import StepRates, StepsQat
+from edgesr.quant.step_transform import LearnedTransform, start_transform
 from edgesr.quant.stepwise import check_shared, codes_of_reals, run_step
 
 ROUGH = replace(UNPROTECTED, observer="minmax", scheme=SCHEMES["wi4_ai8"])
@@ -189,3 +193,71 @@ def test_windows_larger_than_the_images_and_ranks_of_zero_are_refused(
         distil(rough, course, Distillation(steps=2, rank=0))
     with pytest.raises(DataError, match="distillation of 0 steps"):
         Distillation(steps=0)
+
+
+def test_a_learned_transform_starts_as_nothing_and_is_exact_in_float(
+    course: Course, batches: list[CalibrationBatch]
+) -> None:
+    graphs = step_graphs(course.loaded.module, "tiny", [6, 4, 2])
+    fed = [[one for one in batches if one.timestep == timestep] for timestep in graphs]
+    started = dict(zip(graphs, start_transform(list(graphs.values()), fed), strict=True))
+    result = quantize_steps(started, batches, ROUGH, groups=1)
+    pupil = StepsQat(result.quantized, result.grouping.groups).eval()
+    inputs = batches[0].inputs.permute(0, 3, 1, 2)
+    with torch.no_grad():
+        before = pupil(inputs, 6)
+        transform = LearnedTransform(pupil)
+        after = pupil(inputs, 6)
+    assert transform.logs
+    assert torch.equal(before, after)
+    with torch.no_grad():
+        for log in transform.logs.values():
+            log.uniform_(-0.5, 0.5)
+    folded = transform.apply(started)
+    for batch in batches:
+        assert batch.timestep is not None
+        wanted = execute(graphs[batch.timestep], batch.inputs)
+        for made in (started, folded):
+            found = execute(made[batch.timestep], batch.inputs)
+            assert torch.allclose(found, wanted, atol=1e-4)
+
+
+def test_learned_factors_and_boundaries_take_the_harm_of_uneven_channels(course: Course) -> None:
+    module = copy.deepcopy(course.loaded.module)
+    with torch.no_grad():
+        for level in ("encoder", "decoder"):
+            module.core.get_parameter(f"{level}.0.0.first.conv.weight")[0] *= 16
+            module.core.get_parameter(f"{level}.0.0.second.weight")[:, 0] /= 16
+    uneven = replace(course, loaded=replace(course.loaded, module=module))
+    batches = all_steps(module, uneven.whole, uneven.path, uneven.lrs[1:])
+    recipe = replace(UNPROTECTED, observer="minmax", scheme=SCHEMES["wi6_ai6"])
+    plain = quantize_denoiser(uneven.loaded, uneven.path, batches, recipe, groups=1)
+    settings = Distillation(steps=24, batch=1, side=16)
+    found = two_pass(uneven, batches, recipe, settings, groups=1)
+    assert _error(found, batches) < 0.7 * _error(plain, batches)
+    check_shared(found.result.quantized)
+    with pytest.raises(DataError, match="equalize=False"):
+        two_pass(uneven, batches, replace(recipe, equalize=True), settings)
+
+
+def test_both_ends_of_a_range_are_learned(rough: QuantizedDenoiser) -> None:
+    pupil = StepsQat(rough.result.quantized, rough.result.grouping.groups)
+    scales, zeros = pupil.learn_boundaries()
+    assert {id(one) for one in pupil.parameters() if one.requires_grad} == {
+        id(one) for one in (*scales, *zeros)
+    }
+    start = rough.result.quantized[6].qparams
+    with torch.no_grad():
+        for zero in zeros:
+            zero.add_(3.2)
+    for timestep, quantized in pupil.to_quantized().items():
+        moved = {
+            name: grid.zero_point - rough.result.quantized[timestep].qparams[name].zero_point
+            for name, grid in quantized.qparams.items()
+        }
+        assert set(moved.values()) == {0, 3}
+        assert all(not change for name, change in moved.items() if start[name].zero_point == -128)
+    inputs = torch.zeros(1, 27, 8, 8)
+    pupil.train()
+    pupil(inputs, 6).square().sum().backward()
+    assert any(zero.grad is not None for zero in zeros)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -18,7 +17,7 @@ from edgesr.export.step_pipeline import StepRequest, export_steps
 from edgesr.export.stepwise import write_steps_float32
 from edgesr.models.denoiser_files import Schedule, load_denoiser, save_denoiser
 from edgesr.models.denoisers import build_denoiser
-from tests.export.stepwise_case import Case, save_restless
+from tests.export.stepwise_case import save_restless
 
 SavePhoto = Callable[..., Path]
 
@@ -109,14 +108,6 @@ def test_too_many_steps_are_refused_with_the_size(tmp_path: Path) -> None:
     loaded = load_denoiser(save_restless(tmp_path / "px.safetensors", num_steps=15))
     with pytest.raises(GraphError, match=r"15 signatures and \d{3},\d{3} bytes .* --steps 4"):
         export_steps(loaded, StepRequest(output=tmp_path / "x.tflite"))
-
-
-def test_a_dead_layer_is_named(case: Case) -> None:
-    step = case.steps[1]
-    grid = replace(step.qparams["stem"], scale=np.float32(3.9e-9))
-    dead = replace(step, qparams={**step.qparams, "stem": grid})
-    with pytest.raises(GraphError, match="layer stem is 0 on all calibration images at step 1"):
-        step_pipeline._refuse_dead(case.loaded, [case.steps[0], dead])
 
 
 def test_a_network_without_integer_form_is_refused(tmp_path: Path) -> None:

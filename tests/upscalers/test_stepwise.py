@@ -68,7 +68,7 @@ def test_the_schedule_beside_the_file_is_used_where_it_has_none_inside(
 ) -> None:
     bare = tmp_path / "bare.tflite"
     bare.write_bytes(write_steps(case.steps))
-    with pytest.raises(CheckpointError, match="put its .schedule.json beside it"):
+    with pytest.raises(CheckpointError, match=r"put its \.schedule\.json beside it"):
         load_upscaler(bare)
     (tmp_path / "bare.schedule.json").write_text(to_text(case.schedule))
     lr = photo(10, 12)
