@@ -9,6 +9,9 @@ from edgesr.diffusion.trajectories import Kind
 from edgesr.quant.recipe import OURS_STEPS, UNPROTECTED, PtqRecipe, default_step_recipe
 from edgesr.quant.scheme import INT8, SCHEMES, Scheme
 
+QAT_STEPS = 400
+"""Of the optimizer in a comparison, 100 trajectories of 4 steps; few, since it trains often."""
+QAT_RANK = 8
 Grids = Literal["one", "each", "chosen"]
 """One set of activation grids for all steps, one for each, or as many groups as it takes."""
 
@@ -22,12 +25,20 @@ class Method:
         kind: calibration set.
         grids: of activations.
         corrected: whether the sampler takes a measured gain and mean out of predictions.
+        trained: steps of the optimizer that the integers learn from the float network afterwards;
+            0 for none.
+        learned: what is trained: the integers (``integers``), or factors between channels and then
+            the ends of ranges, by that many steps each (``two_pass``).
+        rank: of adapters that are trained instead of the whole weights; None trains these.
     """
 
     recipe: PtqRecipe
     kind: Kind = "all"
     grids: Grids = "chosen"
     corrected: bool = False
+    trained: int = 0
+    learned: Literal["integers", "two_pass"] = "integers"
+    rank: int | None = None
 
 
 def _plain(observer: str, scheme: Scheme) -> PtqRecipe:
@@ -45,6 +56,12 @@ def _published(scheme: Scheme) -> dict[str, Method]:
         "EDA-DM set, one grid": Method(recipe=error, kind="tdac", grids="one"),
         "TFMQ-like: minmax, grids of each step": Method(recipe=extremes, grids="each"),
         "ours, all parts": Method(recipe=default_step_recipe(scheme)),
+        f"PassionSR-like, 2 x {QAT_STEPS // 2} steps": Method(
+            recipe=extremes, trained=QAT_STEPS // 2, learned="two_pass"
+        ),
+        f"ours + QAT, {QAT_STEPS} steps": Method(
+            recipe=default_step_recipe(scheme), trained=QAT_STEPS
+        ),
     }
 
 
@@ -58,6 +75,9 @@ def _parts() -> dict[str, Method]:
         "ours, no bias correction": Method(recipe=replace(OURS_STEPS, bias_correction="none")),
         "ours, no equalization": Method(recipe=replace(OURS_STEPS, equalize=False)),
         "ours, sampler corrected": Method(recipe=OURS_STEPS, corrected=True),
+        f"ours + QAT, adapters of rank {QAT_RANK}": Method(
+            recipe=OURS_STEPS, trained=QAT_STEPS, rank=QAT_RANK
+        ),
     }
 
 

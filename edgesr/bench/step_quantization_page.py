@@ -26,9 +26,26 @@ integers, first and last included; the sampler's arithmetic stays in float32 on 
   the prediction, summed over a group; dynamic programming finds the cheapest cut; the least number
   of groups within 1.05 of a grid for every step wins.
 
+- **QAT** (`--qat-steps`): the integers of all steps learn to predict what the float network does,
+  as EfficientDM trains, without any image but low-resolution crops. The float network walks and the
+  integers learn at every state that it passes; in the last fifth the integers walk themselves.
+  Weights' codes are one set for all steps, biases are each step's own, scales of activations are
+  learned for every group of steps. The weights' learning rate is 1/2500 of the layer's mean scale.
+- **PassionSR-like**: factors between the channels of a tensor are learned and folded into the float
+  network (exactly, borders included), then both ends of every activation's range; weights are not
+  trained.
+- A layer that gives 0 on all calibration images is named and refused, here and in `edgesr export`.
+
 ```sh
 edgesr quantize runs/teacher --compare --data Set5 --results diffusion_quantization_teacher.json
+edgesr quantize runs/teacher --qat-steps 4000 --output teacher_int8.safetensors --data Set5
+edgesr export teacher.tflite --int8 --checkpoint teacher_int8.safetensors
 ```
+
+Both quantizing commands go on where they were interrupted: a comparison from its results file and
+`--calibration-sets`, a training from a file beside `--output`. Without `--qat-steps` the second
+writes integers that were not trained. `--scheme wi6_ai6` and `wi4_ai8` are trained in the same way
+and simulated only: `edgesr export` refuses them.
 
 **to float**: PSNR against the float trajectory from the same noise, not rounded, RGB, in dB;
 rounding the result to 8 bits alone gives 58.9. **PSNR-Y**, **SSIM**, **GMSD**, **spectrum** and

@@ -110,7 +110,19 @@ def quantize_denoiser(
         DataError: calibration does not fit the steps.
     """
     graphs = step_graphs(loaded.module, loaded.descriptor.name, sampled_timesteps(path))
-    result = quantize_steps(graphs, batches, recipe, groups=groups)
+    return of_result(loaded, graphs, quantize_steps(graphs, batches, recipe, groups=groups))
+
+
+def of_result(
+    loaded: LoadedDenoiser, graphs: Mapping[int, Graph], result: StepsResult
+) -> QuantizedDenoiser:
+    """Return quantized steps as a denoiser.
+
+    Args:
+        loaded: what was quantized.
+        graphs: its float networks by timestep.
+        result: what ``quantize_steps`` made of them.
+    """
     found = zip(result.quantized.items(), result.grouping.groups, strict=True)
     model = StepwiseModel(
         steps=tuple(

@@ -115,6 +115,16 @@ def distil(
     pupil = StepsQat(result.quantized, result.grouping.groups, rank=settings.rank)
     groups = pupil.groups_of_parameters(settings.rates)
     train_steps(pupil, groups, course, settings, state=state, listen=listen)
+    return with_trained(denoiser, pupil)
+
+
+def with_trained(denoiser: QuantizedDenoiser, pupil: StepsQat) -> QuantizedDenoiser:
+    """Return ``denoiser`` with the integers of ``pupil``, which was made from it.
+
+    Raises:
+        DataError: training diverged.
+    """
+    result = denoiser.result
     try:
         quantized = pupil.to_quantized()
     except GraphError as error:

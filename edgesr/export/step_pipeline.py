@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgesr.data.layouts import ImagePair
 from edgesr.diffusion.conditioned import ConditionedDenoiser
-from edgesr.diffusion.integer_steps import QuantizedDenoiser, quantize_denoiser, sampled_timesteps
+from edgesr.diffusion.integer_steps import quantize_denoiser, sampled_timesteps
 from edgesr.diffusion.path import Path as DiffusionPath
 from edgesr.diffusion.ranges import from_grey_levels, to_grey_levels
 from edgesr.diffusion.trajectories import trajectories
@@ -50,8 +50,8 @@ from edgesr.litert import open_signatures
 from edgesr.models.denoiser_files import LoadedDenoiser
 from edgesr.models.fold_timestep import fold_timestep
 from edgesr.quant.calibrate import CalibrationBatch
-from edgesr.quant.scheme import QuantizedGraph
-from edgesr.quant.stepwise import input_reals
+from edgesr.quant.scheme import SCHEMES, QuantizedGraph
+from edgesr.quant.stepwise import StepwiseModel, input_reals
 from edgesr.upscalers.diffusion import path_of, sampling_path
 from edgesr.upscalers.step_schedule import METADATA_KEY, SUFFIX, StepSchedule, to_text
 from edgesr.upscalers.stepwise import Evaluate
@@ -61,7 +61,6 @@ STEP_PRECISIONS = ("int8", "float32")
 CALIBRATION_IMAGES = 8
 """Each gives two crops, and every crop is fed at every step."""
 HELD_OUT_IMAGES = 4
-_DEAD_RANGE = 1e-5
 HELD_OUT_SIDE = 96
 """Held-out images are cut to this many low-resolution pixels a side, round the middle."""
 
@@ -100,7 +99,7 @@ class StepExport:
         request: what was asked for.
         loaded: the denoiser.
         choice: the images.
-        calibration: the crops; None for a float32 file.
+        calibration: the crops; None for a float32 file, or integers that were there.
         quantized: the integers; None for a float32 file.
         schedule: what the file's host runs by.
         content: the file's bytes.
@@ -116,7 +115,7 @@ class StepExport:
     loaded: LoadedDenoiser
     choice: ImageChoice
     calibration: CalibrationSet | None
-    quantized: QuantizedDenoiser | None
+    quantized: StepwiseModel | None
     schedule: StepSchedule
     content: bytes
     single_bytes: int
@@ -127,7 +126,9 @@ class StepExport:
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def export_steps(loaded: LoadedDenoiser, request: StepRequest) -> StepExport:
+def export_steps(
+    loaded: LoadedDenoiser, request: StepRequest, trained: StepwiseModel | None = None
+) -> StepExport:
     """Quantize, write, verify, and put the file, its schedule and its report into place.
 
     The file is ``request.output``; beside it are the report, suffix ``.json``, and the schedule,
@@ -137,6 +138,7 @@ def export_steps(loaded: LoadedDenoiser, request: StepRequest) -> StepExport:
     Args:
         loaded: float denoiser, the measure of the file.
         request: what to write.
+        trained: its integers, where they are there already; None quantizes it.
 
     Raises:
         CheckpointError: the path that the checkpoint names cannot be made, or its centre is not
@@ -150,7 +152,7 @@ def export_steps(loaded: LoadedDenoiser, request: StepRequest) -> StepExport:
     """
     loaded.want_bicubic("edgesr export")
     clock = Clock()
-    export = _verified(loaded, request, clock)
+    export = _verified(loaded, request, trained, clock)
     output = request.output
     if export.problems:
         rejected = output.with_name(f"{output.name}.rejected")
@@ -168,7 +170,9 @@ def export_steps(loaded: LoadedDenoiser, request: StepRequest) -> StepExport:
     return export
 
 
-def _verified(loaded: LoadedDenoiser, request: StepRequest, clock: Clock) -> StepExport:
+def _verified(
+    loaded: LoadedDenoiser, request: StepRequest, trained: StepwiseModel | None, clock: Clock
+) -> StepExport:
     if request.precision not in STEP_PRECISIONS:
         raise DataError(
             f"{loaded.path}: a denoiser's steps cannot be written as {request.precision}; choose "
@@ -184,9 +188,11 @@ def _verified(loaded: LoadedDenoiser, request: StepRequest, clock: Clock) -> Ste
     with clock("capture"):
         graphs = [with_image_inputs(_folded(loaded, one), loaded.scale) for one in timesteps]
     crops: CalibrationSet | None = None
-    quantized: QuantizedDenoiser | None = None
+    quantized: StepwiseModel | None = None
     integers: list[QuantizedGraph] = []
-    if request.precision == "int8":
+    if trained is not None:
+        quantized = _fitting(loaded, request, trained, timesteps)
+    elif request.precision == "int8":
         with clock("read images"):
             crops = calibration_set(
                 choice.calibration[:CALIBRATION_IMAGES], loaded.scale, seed=request.seed, large=0
@@ -194,9 +200,9 @@ def _verified(loaded: LoadedDenoiser, request: StepRequest, clock: Clock) -> Ste
         with clock("sample trajectories"):
             batches = step_batches(loaded, whole, path, crops, seed=request.seed)
         with clock("quantize"):
-            quantized = quantize_denoiser(loaded, path, batches)
-            integers = [with_images(one.quantized, loaded.scale) for one in quantized.model.steps]
-        _refuse_dead(loaded, integers)
+            quantized = quantize_denoiser(loaded, path, batches).model
+    if quantized is not None:
+        integers = [with_images(one.quantized, loaded.scale) for one in quantized.steps]
     grids = [one.qparams[one.graph.outputs[0]] for one in integers] or None
     schedule = step_schedule(loaded, whole, path, grids)
     metadata = {
@@ -252,6 +258,31 @@ def _verified(loaded: LoadedDenoiser, request: StepRequest, clock: Clock) -> Ste
         problems=(*problems, *_fidelity_problems(fidelity, parity, request)),
         seconds=clock.seconds,
     )
+
+
+def _fitting(
+    loaded: LoadedDenoiser,
+    request: StepRequest,
+    trained: StepwiseModel,
+    timesteps: Sequence[int],
+) -> StepwiseModel:
+    """Return integers that were there; refuse those that are not what is asked for."""
+    scheme = SCHEMES[trained.steps[0].quantized.scheme]
+    if scheme.simulated:
+        raise DataError(
+            f"{loaded.path}: holds {scheme.label}, which no kernel computes; quantize to wi8_ai8"
+        )
+    if request.precision != "int8":
+        raise DataError(
+            f"{loaded.path}: holds integers, which are written as int8, not {request.precision}; "
+            "name the float denoiser"
+        )
+    if trained.timesteps != tuple(timesteps):
+        raise DataError(
+            f"{loaded.path}: holds integers for timesteps {list(trained.timesteps)}, want "
+            f"{list(timesteps)}; drop --steps, or quantize for these"
+        )
+    return trained
 
 
 def step_batches(
@@ -316,17 +347,6 @@ def _check_steps(loaded: LoadedDenoiser, path: DiffusionPath) -> None:
         f"{size:,} bytes ({size_of(first, second, scale=loaded.scale, count=1):,} with one), want "
         f"at most {MOST_SIGNATURES} steps; sample fewer, such as --steps 4"
     )
-
-
-def _refuse_dead(loaded: LoadedDenoiser, integers: Sequence[QuantizedGraph]) -> None:
-    """Refuse a layer that calibration never saw above 0: no kernel takes so fine a grid."""
-    for step, quantized in enumerate(integers):
-        for name, grid in quantized.qparams.items():
-            if grid.high - grid.low < _DEAD_RANGE:
-                raise GraphError(
-                    f"{loaded.path}: the output of layer {name} is 0 on all calibration images at "
-                    f"step {step}: the layer is dead; train again, with a lower learning rate"
-                )
 
 
 def _reference(

@@ -74,7 +74,7 @@ def step_report(export: "StepExport") -> dict[str, Any]:
 def _groups(export: "StepExport") -> list[int | None]:
     if export.quantized is None:
         return [None] * len(export.schedule.steps)
-    return [step.group for step in export.quantized.model.steps]
+    return [step.group for step in export.quantized.steps]
 
 
 def _calibration(export: "StepExport") -> dict[str, Any] | None:

@@ -43,27 +43,50 @@ def equalize_together(
         graphs: of one structure, such as a denoiser at several timesteps.
         batches: what each is fed.
     """
-    pairs = _pairs(graphs[0])
+    pairs = private_pairs(graphs[0])
+    largest = channel_maxima(graphs, batches, pairs)
+    factors = {name: _factors(largest[name]) for name in pairs}
+    return [divided(graph, pairs, factors) for graph in graphs]
+
+
+def channel_maxima(
+    graphs: Sequence[Graph],
+    batches: Sequence[Iterable[CalibrationBatch]],
+    tensors: Iterable[str],
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the largest size of every channel of some tensors over all graphs, by tensor.
+
+    Args:
+        graphs: of one structure.
+        batches: what each is fed.
+        tensors: names.
+    """
+    wanted = set(tensors)
     largest: dict[str, Tensor] = {}
 
     def observe(name: str, values: Tensor) -> None:
-        if name in pairs:
+        if name in wanted:
             found = values.abs().amax(dim=(0, 2, 3))
             largest[name] = torch.maximum(largest.get(name, found), found)
 
     for graph, fed in zip(graphs, batches, strict=True):
         for batch in fed:
             execute(graph, batch.inputs.to(torch.float32), observe=observe)
-    factors = {name: _factors(largest[name].double().numpy()) for name in pairs}
-    return [_divided(graph, pairs, factors) for graph in graphs]
+    return {name: found.double().numpy() for name, found in largest.items()}
 
 
-def _divided(
+def divided(
     graph: Graph,
     pairs: Mapping[str, tuple[str, str]],
     by: Mapping[str, npt.NDArray[np.float64]],
 ) -> Graph:
-    """Divide the channels of tensors; their makers and readers are ``pairs``."""
+    """Return an equal graph, borders included, with the channels of tensors divided.
+
+    Args:
+        graph: lowered graph.
+        pairs: makers and readers of the tensors, from ``private_pairs``.
+        by: positive factors of every channel, by tensor.
+    """
     ops: dict[str, Op] = {op.name: op for op in graph.ops}
     for tensor, (first, second) in pairs.items():
         factors = by[tensor]
@@ -79,7 +102,7 @@ def _divided(
     return replace(graph, ops=tuple(ops[op.name] for op in graph.ops))
 
 
-def _pairs(graph: Graph) -> dict[str, tuple[str, str]]:
+def private_pairs(graph: Graph) -> dict[str, tuple[str, str]]:
     """Return by tensor the names of the convolutions that make it and that alone read it."""
     readers = num_readers(graph)
     made_by = {

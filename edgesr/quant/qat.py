@@ -29,7 +29,7 @@ from edgesr.graph.ops import (
 from edgesr.quant import xnnpack
 from edgesr.quant.fake_quant import lsq_factor, requantize, scale_gradient, to_steps
 from edgesr.quant.grids import shared_grids
-from edgesr.quant.qat_layer import QatLayer, WeightScales
+from edgesr.quant.qat_layer import QatLayer, SharedLayer, WeightScales
 from edgesr.quant.scheme import QParams, QuantizedGraph, QuantizedWeight
 from edgesr.quant.soft_rounding import SoftRoundedLayer
 
@@ -67,6 +67,7 @@ class QatNetwork(nn.Module):
         self.gains = nn.ParameterList(
             nn.Parameter(torch.zeros(()), requires_grad=learns) for learns in self.learned
         )
+        self.shifts: nn.ParameterList | None = None
         self.layers = nn.ModuleList()
         self.layer_of: dict[str, int] = {}
         for op in quantized.graph.ops:
@@ -104,12 +105,15 @@ class QatNetwork(nn.Module):
     def groups_of_parameters(self) -> dict[str, list[nn.Parameter]]:
         """Return what is trained: ``weights``, ``biases`` and ``scales``."""
         layers = [self.layer(name) for name in self.layer_of]
-        found = {
+        found: dict[str, list[Tensor]] = {
             "weights": [layer.weight for layer in layers],
             "biases": [layer.bias for layer in layers],
-            "scales": self.scale_parameters(),
+            "scales": [*self.scale_parameters()],
         }
-        return {kind: [one for one in some if one.requires_grad] for kind, some in found.items()}
+        return {
+            kind: [one for one in some if isinstance(one, nn.Parameter) and one.requires_grad]
+            for kind, some in found.items()
+        }
 
     def scale_parameters(self) -> list[nn.Parameter]:
         """Return the parameters behind all scales, learned or not."""
@@ -121,6 +125,14 @@ class QatNetwork(nn.Module):
         pairs = zip(self.scale_parameters(), other.scale_parameters(), strict=True)
         for mine, its in pairs:
             mine.copy_(its)
+
+    def learn_zero_points(self) -> None:
+        """Let both ends of ranges be learned: zero points too, but for those at the first code."""
+        grids = {self.group_of[name]: grid for name, grid in self.quantized.qparams.items()}
+        self.shifts = nn.ParameterList(
+            nn.Parameter(torch.zeros(()), requires_grad=learns and grid.zero_point != grid.code_min)
+            for learns, (_, grid) in zip(self.learned, sorted(grids.items()), strict=True)
+        )
 
     def follow_maxima(self) -> None:
         """Set the scales of weights that are not learned to the weights' largest values."""
@@ -138,7 +150,11 @@ class QatNetwork(nn.Module):
         """
         scales = _Scales(self, 1)
         qparams = {
-            name: replace(grid, scale=np.float32(scales[name].item()))
+            name: replace(
+                grid,
+                scale=np.float32(scales[name].item()),
+                zero_point=int(self._zero_point(name).item()),
+            )
             for name, grid in self.quantized.qparams.items()
         }
         ops: list[Op] = []
@@ -161,20 +177,24 @@ class QatNetwork(nn.Module):
         graph = replace(self.quantized.graph, ops=tuple(ops))
         return replace(self.quantized, graph=graph, qparams=qparams, weights=weights)
 
-    def layer(self, name: str) -> QatLayer | SoftRoundedLayer:
+    def layer(self, name: str) -> QatLayer | SharedLayer | SoftRoundedLayer:
         """Return the trained weight of the layer ``name``."""
         layer = self.layers[self.layer_of[name]]
         # a ModuleList does not know its type
-        assert isinstance(layer, (QatLayer, SoftRoundedLayer))  # noqa: S101
+        assert isinstance(layer, (QatLayer, SharedLayer, SoftRoundedLayer))  # noqa: S101
         return layer
 
-    def replace_layer(self, name: str, layer: SoftRoundedLayer) -> None:
+    def replace_layer(self, name: str, layer: SharedLayer | SoftRoundedLayer) -> None:
         """Put another weight in the place of the layer ``name``."""
         self.layers[self.layer_of[name]] = layer
 
     def _run(self, ops: Iterable[Op], values: dict[str, Tensor], scales: "_Scales") -> None:
         for op in ops:
-            values[op.output] = self._step(op, values, scales)
+            made = self._step(op, values, scales)
+            if self._learns_zero_point(op.output):
+                grid, zero = self.quantized.qparams[op.output], self._zero_point(op.output)
+                made = made.clamp(grid.code_min - zero, grid.code_max - zero)
+            values[op.output] = made
 
     def _step(  # noqa: PLR0911 - one case an op
         self, op: Op, values: Mapping[str, Tensor], scales: "_Scales"
@@ -208,6 +228,19 @@ class QatNetwork(nn.Module):
             case _:
                 raise GraphError(f"layer {op.name}: {type(op).__name__} has no int8 form")
 
+    def _learns_zero_point(self, tensor: str) -> bool:
+        return self.shifts is not None and self.shifts[self.group_of[tensor]].requires_grad
+
+    def _zero_point(self, tensor: str) -> Tensor:
+        """Return the code of 0, a whole number with a gradient."""
+        grid = self.quantized.qparams[tensor]
+        start = torch.tensor(float(grid.zero_point))
+        if self.shifts is None:
+            return start
+        zero = (start + self.shifts[self.group_of[tensor]]).clamp(grid.code_min, grid.code_max)
+        rounded: Tensor = zero + (zero.round() - zero).detach()
+        return rounded
+
     def _is_smooth(self, op: Op) -> bool:
         return self.training and not self.learned[self.group_of[op.output]]
 
@@ -231,6 +264,8 @@ class QatNetwork(nn.Module):
         grid = self.quantized.qparams[name]
         low = float(grid.code_min - grid.zero_point)
         high = float(grid.code_max - grid.zero_point)
+        if self._learns_zero_point(name):  # ``_run`` saturates, with gradients
+            low, high = -float("inf"), float("inf")
         if activation != "none":
             low = max(low, 0.0)
         if activation == "relu6" and scale is not None:

@@ -66,8 +66,7 @@ class QatLayer(nn.Module):
     @torch.no_grad()
     def set_bias(self, source_scale: float, bias: Tensor) -> None:
         """Set the float bias from int32 ``bias`` on the grid of an input of ``source_scale``."""
-        steps = np.float32(source_scale) * self.start.numpy()
-        self.bias.copy_(bias.double() * torch.from_numpy(steps).double())
+        _set_bias(self.bias, self.start, source_scale, bias)
 
     def scales(self) -> Tensor:
         """Return the scale of every output channel, ``(c,)``."""
@@ -86,9 +85,12 @@ class QatLayer(nn.Module):
             Whole numbers in TFLite's layout, whole numbers ``(c,)``, reals ``(c,)``.
         """
         scales = self.scales()
+        return self.codes(scales), _integer_bias(self.bias, source_scale * scales), scales
+
+    def codes(self, scales: Tensor) -> Tensor:
+        """Return the weight in whole steps of ``scales``, with gradients."""
         steps = self.weight / scales.view(self.shape)
-        bias = to_steps(self.bias / (source_scale * scales), low=-(2.0**31), high=2.0**31 - 2**7)
-        return to_steps(steps, low=-self.largest, high=self.largest), bias, scales
+        return to_steps(steps, low=-self.largest, high=self.largest)
 
     @torch.no_grad()
     def follow_maximum(self) -> None:
@@ -97,6 +99,72 @@ class QatLayer(nn.Module):
         wanted = self.weight.abs().amax(dim=others) / self.largest
         gain = (wanted / self.start).log()
         self.gain.copy_(torch.where(gain > _SMALLEST_GAIN, gain, self.gain))
+
+
+class SharedLayer(nn.Module):
+    """A layer with the codes of another network's layer, and scales and a bias of its own.
+
+    The scales are fixed multiples of the other's: they move together.
+
+    Args:
+        owner: the layer whose weight is trained.
+        start: integers of the same codes.
+
+    Attributes:
+        fixed: False; what only copies channels has nothing to share.
+        learns_scales: False; the owner's are learned.
+    """
+
+    start: Tensor
+
+    def __init__(self, owner: QatLayer, start: QuantizedWeight) -> None:
+        super().__init__()
+        self.fixed = self.learns_scales = False
+        self._owner = (owner,)  # in a tuple: it is no part of this module
+        self.register_buffer("start", torch.from_numpy(start.scales.copy()))
+        self.bias = nn.Parameter(torch.from_numpy(start.bias).float())
+
+    @property
+    def owner(self) -> QatLayer:
+        """The layer whose codes these are."""
+        return self._owner[0]
+
+    @property
+    def weight(self) -> Tensor:
+        """Float weight in TFLite's layout: the owner's, channel by channel on these scales."""
+        return self.owner.weight * (self.start / self.owner.start).view(self.owner.shape)
+
+    @property
+    def gain(self) -> nn.Parameter:
+        """Logarithm of what the scales were multiplied by; the owner's."""
+        return self.owner.gain
+
+    @torch.no_grad()
+    def set_bias(self, source_scale: float, bias: Tensor) -> None:
+        """Do what ``QatLayer.set_bias`` does."""
+        _set_bias(self.bias, self.start, source_scale, bias)
+
+    def scales(self) -> Tensor:
+        """Return the scale of every output channel, ``(c,)``."""
+        return self.start * (self.owner.scales() / self.owner.start)
+
+    def integers(self, source_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return weight, bias and scales as ``QatLayer.integers`` does."""
+        scales = self.scales()
+        codes = self.owner.codes(self.owner.scales())
+        return codes, _integer_bias(self.bias, source_scale * scales), scales
+
+    def follow_maximum(self) -> None:
+        """Do nothing: the owner's scales follow."""
+
+
+def _integer_bias(bias: Tensor, steps: Tensor) -> Tensor:
+    return to_steps(bias / steps, low=-(2.0**31), high=2.0**31 - 2**7)
+
+
+def _set_bias(parameter: Tensor, start: Tensor, source_scale: float, bias: Tensor) -> None:
+    steps = np.float32(source_scale) * start.numpy()
+    parameter.copy_(bias.double() * torch.from_numpy(steps).double())
 
 
 _SMALLEST_GAIN = -6.0

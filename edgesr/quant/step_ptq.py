@@ -14,6 +14,7 @@ from edgesr.quant.output_search import search_ranges
 from edgesr.quant.output_step import share_output_step
 from edgesr.quant.recipe import OURS_STEPS, PtqRecipe
 from edgesr.quant.scheme import QParams, QuantizedGraph
+from edgesr.quant.step_dead import refuse_dead
 from edgesr.quant.step_groups import (
     TOLERANCE,
     Grouping,
@@ -76,7 +77,8 @@ def quantize_steps(
     Raises:
         DataError: a batch is of no step, a step has no batch where one is needed, or the recipe or
             number of groups does not fit.
-        GraphError: graphs that cannot share weights, or that hold an operation without integers.
+        GraphError: graphs that cannot share weights, that hold an operation without integers, or
+            a layer that is 0 on everything that it was calibrated with.
     """
     if recipe.rounding not in {"nearest", "gptq"}:
         raise DataError(
@@ -91,6 +93,7 @@ def quantize_steps(
     network = _Steps(order, nets, fed, seen, recipe)
     grouping = network.group(groups)
     grids = network.grids_of(grouping.groups)
+    refuse_dead(nets[0], dict(zip(order, grids, strict=True)))
     first = quantize_weights(nets[0], grids[0], layer_bits(nets[0], recipe.scheme))
     quantized = [
         QuantizedGraph(

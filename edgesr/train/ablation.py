@@ -183,6 +183,7 @@ def new_document(
             "sha256": data_digest(images.train),
         },
         "teacher": about,
+        "rows": [row.name for row in rows_of(config)],
         "results": [],
     }
 

@@ -315,7 +315,7 @@ def test_density_is_looked_for_at_the_deepest_level(
 ) -> None:
     for _, fed in trajectories(loaded.module, whole, path, lrs[1:], features=True):
         assert fed.middle is not None
-        assert fed.middle.shape == (1, 12, 20 // 2, 16 // 2)
+        assert fed.middle.shape == (1, 4 * 8, 20 // 2, 16 // 2)
     plain = [fed.middle for _, fed in trajectories(loaded.module, whole, path, lrs[1:])]
     assert plain == [None] * 3
 
