@@ -57,7 +57,7 @@ def export(  # noqa: PLR0913 - one parameter a flag
             dynamic_int8: int8 weights, activations quantized as they come; float32.
         int8: short for --precision int8.
         float32: short for --precision float32.
-        checkpoint: weights file or run folder; default is the newest run.
+        checkpoint: weights file, run folder or shipped network; default is the newest run.
         model: network, where the checkpoint does not name it.
         scale: upscaling factor, where the checkpoint does not name it.
         calibration: folder of training images that set the ranges; default are the training images
@@ -96,8 +96,9 @@ def export(  # noqa: PLR0913 - one parameter a flag
     from edgesr.export.report import report
     from edgesr.models.checkpoint import is_denoiser, newest_run
     from edgesr.models.quantized import load_exportable
+    from edgesr.zoo.find import find_weights
 
-    source = checkpoint or newest_run()
+    source = find_weights(checkpoint) if checkpoint else newest_run()
     if is_denoiser(source) or _is_named_denoiser(source):
         from edgesr.cli.export_steps import export_denoiser
         from edgesr.export.step_pipeline import StepRequest

@@ -92,7 +92,7 @@ def test_another_suffix_and_a_missing_checkpoint_are_refused(
     assert "ends in .tflite" in capsys.readouterr().err
     missing = ["--checkpoint", str(tmp_path / "none.safetensors")]
     assert run(["export", str(tmp_path / "model.tflite"), *missing]) == 3
-    assert "no such checkpoint" in capsys.readouterr().err
+    assert "no such run, weights file or shipped network" in capsys.readouterr().err
 
 
 def test_a_drop_beyond_the_limit_exits_1(
