@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgesr.export.calibration import CalibrationSet
     from edgesr.export.pipeline import Export
     from edgesr.export.precisions import Network
+    from edgesr.export.verify import Fidelity
     from edgesr.models.checkpoint import LoadedModel
     from edgesr.models.denoiser_files import LoadedDenoiser
 
@@ -113,22 +114,23 @@ def _weights_only(network: "Network", scheme: str) -> dict[str, Any]:
 def _calibration(export: "Export") -> dict[str, Any] | None:
     if export.calibration is None:
         return None
+    return calibration_facts(export.calibration, source=export.choice.source)
+
+
+def calibration_facts(calibration: "CalibrationSet", *, source: str) -> dict[str, Any]:
+    """Return what a report says of the crops that a file was calibrated on."""
     return {
-        "source": export.choice.source,
-        "crops": export.calibration.count,
-        "seed": export.calibration.seed,
-        "digest": export.calibration.digest,
-        "images": export.calibration.images,
+        "source": source,
+        "crops": calibration.count,
+        "seed": calibration.seed,
+        "digest": calibration.digest,
+        "images": calibration.images,
     }
 
 
-def _verification(export: "Export") -> dict[str, Any]:
-    fidelity, constants = export.fidelity, export.constants
+def fidelity_facts(fidelity: "Fidelity", *, max_drop: float) -> dict[str, Any]:
+    """Return what a report says of a file beside its float network; ``max_drop`` is in dB."""
     return {
-        "source": export.choice.held_out_source,
-        "images": fidelity.images,
-        "names": [pair.name for pair in export.choice.held_out],
-        "kernels": "xnnpack",
         "values": fidelity.values,
         "mismatches": fidelity.mismatches,
         "psnr_to_float": finite(fidelity.psnr_to_float),
@@ -139,7 +141,18 @@ def _verification(export: "Export") -> dict[str, Any]:
         "psnr": fidelity.psnr_file,
         "psnr_float": fidelity.psnr_reference,
         "drop": fidelity.drop,
-        "max_drop": export.request.max_drop,
+        "max_drop": max_drop,
+    }
+
+
+def _verification(export: "Export") -> dict[str, Any]:
+    fidelity, constants = export.fidelity, export.constants
+    return {
+        "source": export.choice.held_out_source,
+        "images": fidelity.images,
+        "names": [pair.name for pair in export.choice.held_out],
+        "kernels": "xnnpack",
+        **fidelity_facts(fidelity, max_drop=export.request.max_drop),
         "constant_levels": {
             "exact": constants.exact,
             "exact_float": constants.exact_float,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgesr import __version__
 from edgesr.export.inspect import read_content
-from edgesr.export.report import finite
+from edgesr.export.report import calibration_facts, fidelity_facts
 from edgesr.files import sha256_file
 from edgesr.litert import version as litert_version
 
@@ -81,13 +81,9 @@ def _calibration(export: "StepExport") -> dict[str, Any] | None:
     if export.calibration is None:
         return None
     return {
-        "source": export.choice.source,
-        "crops": export.calibration.count,
+        **calibration_facts(export.calibration, source=export.choice.source),
         "samples": export.calibration.count * len(export.schedule.steps),
         "kind": "all",
-        "seed": export.calibration.seed,
-        "digest": export.calibration.digest,
-        "images": export.calibration.images,
     }
 
 
@@ -99,17 +95,7 @@ def _verification(export: "StepExport") -> dict[str, Any]:
         "kernels": "xnnpack",
         "sampler": "ddim",
         "noise_seed": export.request.seed,
-        "values": fidelity.values,
-        "mismatches": fidelity.mismatches,
-        "psnr_to_float": finite(fidelity.psnr_to_float),
-        "worst_to_float": finite(fidelity.worst_to_float),
-        "max_error": fidelity.max_error,
-        "colour_bias": list(fidelity.colour_bias),
-        "protocol": "mai",
-        "psnr": fidelity.psnr_file,
-        "psnr_float": fidelity.psnr_reference,
-        "drop": fidelity.drop,
-        "max_drop": export.request.max_drop,
+        **fidelity_facts(fidelity, max_drop=export.request.max_drop),
         "signatures": None if parity is None else [asdict(one) for one in parity.signatures],
         "trajectories": None if parity is None else [asdict(one) for one in parity.trajectories],
     }
