@@ -25,16 +25,14 @@ from edgesr.models.denoisers import build_denoiser
 from edgesr.models.registry import build_model
 from edgesr.train.config import TrainConfig
 from edgesr.train.denoising import generator_of
-from edgesr.train.diffusion import check_diffusion
 from edgesr.train.distill import OneStep, check_distill
-from edgesr.train.loop import TrainResult, train
 from edgesr.train.qat import check_qat
 from edgesr.train.run import go as go_run
 from edgesr.train.run import open_run
-from edgesr.train.state import load_state
 from edgesr.train.teacher import load_teacher
 from edgesr.upscalers import load_upscaler
 from edgesr.upscalers.load import Sampling
+from tests.train.distilling import go, objective_of
 
 NAME, SCALE, KAPPA = "resshift_px_s", 2, 0.5
 PARAMETERS = {"num_steps": 4, "kappa": KAPPA, "min_noise": 0.2, "power": 0.3}
@@ -96,34 +94,6 @@ def images(photo: Callable[..., NDArray[np.uint8]]) -> DecodedImages:
 
 def config_of(teacher: Path | None, **changes: Any) -> TrainConfig:
     return TrainConfig(**{**SETTINGS, "start_from": teacher, **changes})
-
-
-def objective_of(config: TrainConfig, rank: int = 0) -> OneStep:
-    check_diffusion(config)
-    check_qat(config)
-    check_distill(config)
-    teacher = load_teacher(config)
-    assert teacher is not None
-    return OneStep(config=config, teacher=teacher, rank=rank)
-
-
-def go(
-    folder: Path,
-    config: TrainConfig,
-    images: DecodedImages,
-    listen: Callable[[dict[str, Any]], None] = lambda _event: None,
-) -> TrainResult:
-    folder.mkdir(exist_ok=True)
-    return train(
-        config,
-        folder,
-        images=images,
-        held_out=images,
-        metadata={},
-        state=load_state(folder) if (folder / "training_state.pt").exists() else None,
-        objective=lambda rank: objective_of(config, rank),
-        listen=listen,
-    )
 
 
 class Slow:

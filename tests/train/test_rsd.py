@@ -25,10 +25,10 @@ from edgesr.models.denoiser_files import Schedule, load_denoiser, save_denoiser
 from edgesr.models.denoisers import build_denoiser
 from edgesr.train.config import TrainConfig
 from edgesr.train.distill import OneStep, check_distill
-from edgesr.train.loop import TrainResult, train
 from edgesr.train.rsd import Rsd, rsd_losses
 from edgesr.train.state import load_state
 from edgesr.train.teacher import load_teacher
+from tests.train.distilling import go, objective_of
 
 NAME, SCALE = "resshift_px_s", 2
 PATH = {"num_steps": 5, "kappa": 0.3, "min_noise": 0.1, "power": 1.0}
@@ -134,13 +134,6 @@ def images(photo: Callable[..., NDArray[np.uint8]]) -> DecodedImages:
     return DecodedImages(scale=SCALE, names=("a", "b"), lr=lr, hr=hr, sha256=("", ""))
 
 
-def objective_of(config: TrainConfig, rank: int = 0) -> OneStep:
-    check_distill(config)
-    teacher = load_teacher(config)
-    assert teacher is not None
-    return OneStep(config=config, teacher=teacher, rank=rank)
-
-
 def lesson_of(objective: OneStep) -> Rsd:
     assert isinstance(objective.lesson, Rsd)
     return objective.lesson
@@ -148,25 +141,6 @@ def lesson_of(objective: OneStep) -> Rsd:
 
 def config_of(teacher: Path, **changes: Any) -> TrainConfig:
     return TrainConfig(**{**SETTINGS, "start_from": teacher, **changes})
-
-
-def go(
-    folder: Path,
-    config: TrainConfig,
-    images: DecodedImages,
-    listen: Callable[[dict[str, Any]], None] = lambda _event: None,
-) -> TrainResult:
-    folder.mkdir(exist_ok=True)
-    return train(
-        config,
-        folder,
-        images=images,
-        held_out=images,
-        metadata={},
-        state=load_state(folder) if (folder / "training_state.pt").exists() else None,
-        objective=lambda rank: objective_of(config, rank),
-        listen=listen,
-    )
 
 
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, images: DecodedImages) -> None:
