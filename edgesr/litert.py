@@ -237,6 +237,26 @@ class SignatureModel:
                 found[name] = sizes[1], sizes[2]
         return found
 
+    def enlargement(self, signature: str) -> tuple[float, float]:
+        """Return how much higher and wider the output is than the smallest input.
+
+        Raises:
+            CheckpointError: the file has no such signature, or it has inputs or outputs that are
+                no images.
+        """
+        runner = self._runner(signature)
+        made, given = (
+            [tuple(int(n) for n in one["shape"]) for one in details.values()]
+            for details in (runner.get_output_details(), runner.get_input_details())
+        )
+        if any(len(one) != _IMAGE_RANK or 0 in one for one in made + given) or not made:
+            raise CheckpointError(
+                f"{self.name}: signature {signature} turns {given} into {made}, want images "
+                "(1, h, w, c); want a file that edgesr exported"
+            )
+        small = min(given, default=made[0])
+        return made[0][1] / small[1], made[0][2] / small[2]
+
     def run(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Run one signature; inputs may have another size at every call.
 

@@ -30,7 +30,8 @@ class DenoiserCost:
         step: one evaluation of the network, its timestep folded in, with the parameters of the
             network of all timesteps; joining its inputs costs no MAC and is not in it.
         num_steps: evaluations for an image.
-        centre: name of the network that makes the centre, or ``bicubic``.
+        centre: name of the network that makes the centre, or of its signature in a .tflite file,
+            or ``bicubic``.
         centre_params: its parameters.
         centre_macs: multiply-accumulates of the centre, made once for an image.
     """
@@ -119,16 +120,21 @@ def _cost(
     step: Complexity, shape: tuple[int, int], num_steps: int, *, centre: CentreNetwork | None
 ) -> DenoiserCost:
     assert step.scale is not None  # noqa: S101 - _step sets it
-    per_pixel = _CUBIC_TAPS * _RGB * step.scale**2
+    macs = bicubic_macs(shape, step.scale)
     if centre is not None:
-        per_pixel = centre.descriptor.macs_per_pixel[centre.scale]
+        macs = centre.descriptor.macs_per_pixel[centre.scale] * shape[0] * shape[1]
     return DenoiserCost(
         step=step,
         num_steps=num_steps,
         centre=BICUBIC if centre is None else centre.descriptor.name,
         centre_params=0 if centre is None else centre.params,
-        centre_macs=per_pixel * shape[0] * shape[1],
+        centre_macs=macs,
     )
+
+
+def bicubic_macs(shape: tuple[int, int], scale: int) -> int:
+    """Return the multiply-accumulates of the bicubic enlargement of an image of ``(h, w)``."""
+    return _CUBIC_TAPS * _RGB * scale**2 * shape[0] * shape[1]
 
 
 def _state_bytes(network: Denoiser) -> int:

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from edgesr.bench.cost_memory import Step, peak_size
 from edgesr.bench.cost_types import MIB, Complexity, OperatorCost, disagreements
 from edgesr.errors import CheckpointError, MissingDependencyError
-from edgesr.litert import LiteModel, open_model
+from edgesr.litert import open_model
 from edgesr.upscalers.reach import tflite_reach
 
 DEFAULT_SHAPE = (256, 256)
@@ -44,7 +44,7 @@ class _Operator:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _File:
+class CountedFile:
     """A file with the shapes that its tensors have for one image size.
 
     ``unpacked`` leads from a weight behind a DEQUANTIZE to the constant that the file stores.
@@ -90,28 +90,49 @@ def tflite_complexity(
     """
     model = open_model(path, kernels="builtin")
     size = shape or model.fixed_shape or DEFAULT_SHAPE
-    file = _read(path, model, size)
+    file = file_of(_content(path), model.tensor_shapes(size))
+    found = counted(file, shape=size, name=name or str(path), scale=model.scale)
+    reach = tflite_reach(Path(path))
+    warnings = found.warnings
+    if reach is None:
+        warnings = (*warnings, "no receptive field: the reach of an operator is not known")
+    return replace(
+        found,
+        stored_bytes=Path(path).stat().st_size,
+        receptive_field=None if reach is None else 2 * reach + 1,
+        warnings=warnings,
+    )
+
+
+def counted(
+    file: CountedFile, *, shape: tuple[int, int], name: str, scale: int | None
+) -> Complexity:
+    """Count what a subgraph does for one image, its size in bytes and its reach left out.
+
+    Args:
+        file: the subgraph with the shapes that its tensors have for the image.
+        shape: ``(h, w)`` of the image, for results.
+        name: for results.
+        scale: upscaling factor.
+    """
     macs = [_macs(file, operator) for operator in file.operators]
     convs = [op for op in file.operators if op.name in _CONVOLUTIONS]
     activations = sum(file.size(op.outputs[0]) for op in convs)
     gaps = _gaps(file, macs)
     params, frozen = _params(file)
-    reach = tflite_reach(Path(path))
     opaque = sorted({op.name for op in file.operators if op.name in _OPAQUE})
     warnings = [f"{one} operators are counted as 0 by every counter" for one in opaque]
     warnings += disagreements(sum(macs), gaps)
-    if reach is None:
-        warnings.append("no receptive field: the reach of an operator is not known")
     return Complexity(
-        name=name or str(path),
+        name=name,
         kind="tflite",
-        shape=size,
-        scale=model.scale,
+        shape=shape,
+        scale=scale,
         params=params,
         trainable_params=params - frozen,
         frozen_params=frozen,
         unused_params=0,
-        stored_bytes=Path(path).stat().st_size,
+        stored_bytes=0,
         macs=sum(macs),
         ntire22_flops=sum(macs) + sum(gaps["ntire22"].values()),
         fvcore_flops=sum(macs) + sum(gaps["fvcore"].values()),
@@ -119,7 +140,7 @@ def tflite_complexity(
         convs=len(convs),
         all_activations=activations,
         all_convs=len(convs),
-        receptive_field=None if reach is None else 2 * reach + 1,
+        receptive_field=None,
         peak_memory_mib=_peak(file, {}) / MIB,
         peak_memory_int8_mib=_peak(file, {"": 1}) / MIB,
         peak_memory_float32_mib=_peak(file, {"": 4}) / MIB,
@@ -129,7 +150,7 @@ def tflite_complexity(
     )
 
 
-def _read(path: Path, model: LiteModel, size: tuple[int, int]) -> _File:
+def _content(path: Path) -> Any:
     try:
         from ai_edge_litert import schema_py_generated as schema
     except ImportError as error:
@@ -139,6 +160,18 @@ def _read(path: Path, model: LiteModel, size: tuple[int, int]) -> _File:
     content = schema.ModelT.InitFromObj(schema.Model.GetRootAs(Path(path).read_bytes(), 0))
     if len(content.subgraphs) != 1:
         raise CheckpointError(f"{path}: has {len(content.subgraphs)} subgraphs, want one")
+    return content
+
+
+def file_of(content: Any, shapes: Mapping[int, tuple[int, ...]]) -> CountedFile:
+    """Return the first subgraph of a file.
+
+    Args:
+        content: LiteRT's ``ModelT``.
+        shapes: of its tensors, by number.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
     graph = content.subgraphs[0]
     names = _by_number(schema.BuiltinOperator)
     fusions = _by_number(schema.ActivationFunctionType)
@@ -161,9 +194,9 @@ def _read(path: Path, model: LiteModel, size: tuple[int, int]) -> _File:
         for one in operators
         if one.name == "DEQUANTIZE" and buffers[one.inputs[0]] is not None
     }
-    return _File(
+    return CountedFile(
         operators=tuple(operators),
-        shapes=model.tensor_shapes(size),
+        shapes=shapes,
         types=[types[tensor.type] for tensor in graph.tensors],
         buffers=buffers,
         unpacked=unpacked,
@@ -176,7 +209,7 @@ def _by_number(names: type) -> dict[int, str]:
     return {number: name for name, number in vars(names).items() if name[0] != "_"}
 
 
-def _macs(file: _File, operator: _Operator) -> int:  # noqa: PLR0911 - one case an operator
+def _macs(file: CountedFile, operator: _Operator) -> int:  # noqa: PLR0911 - one case an operator
     if not operator.outputs:
         return 0
     made = file.size(operator.outputs[0])
@@ -198,7 +231,7 @@ def _macs(file: _File, operator: _Operator) -> int:  # noqa: PLR0911 - one case 
             return 0
 
 
-def _gaps(file: _File, macs: Sequence[int]) -> dict[str, dict[str, int]]:
+def _gaps(file: CountedFile, macs: Sequence[int]) -> dict[str, dict[str, int]]:
     ntire22: dict[str, int] = defaultdict(int)
     fvcore: dict[str, int] = defaultdict(int)
     for operator, true in zip(file.operators, macs, strict=True):
@@ -216,7 +249,7 @@ def _gaps(file: _File, macs: Sequence[int]) -> dict[str, dict[str, int]]:
     return {"ntire22": dict(ntire22), "fvcore": dict(fvcore)}
 
 
-def _params(file: _File) -> tuple[int, int]:
+def _params(file: CountedFile) -> tuple[int, int]:
     """Return all parameters, and those of convolutions that only copy channels."""
     total = frozen = 0
     seen: set[int] = set()
@@ -239,7 +272,7 @@ def _params(file: _File) -> tuple[int, int]:
     return total, frozen
 
 
-def _is_selection(file: _File, operator: _Operator) -> bool:
+def _is_selection(file: CountedFile, operator: _Operator) -> bool:
     """Tell whether a 1x1 convolution copies channels: one number, once in every row, no bias."""
     weight = file.stored(operator.inputs[1])
     shape, kind = file.shapes[weight], file.types[weight]
@@ -258,7 +291,7 @@ def _is_selection(file: _File, operator: _Operator) -> bool:
     )
 
 
-def _peak(file: _File, bytes_each: Mapping[str, int]) -> int:
+def _peak(file: CountedFile, bytes_each: Mapping[str, int]) -> int:
     """Return the bytes alive at once, with the file's types or one width for all (key "")."""
     steps, sizes = [], {}
     for operator in file.operators:
@@ -277,7 +310,7 @@ def _bits(kind: str) -> int:
     return _BITS.get(kind) or int(digits or 8)
 
 
-def _operators(file: _File, macs: Sequence[int]) -> dict[str, OperatorCost]:
+def _operators(file: CountedFile, macs: Sequence[int]) -> dict[str, OperatorCost]:
     calls, spent = Counter[str](), Counter[str]()
     for operator, count in zip(file.operators, macs, strict=True):
         calls[operator.name] += 1

@@ -1,5 +1,6 @@
 """``edgesr cost``: what networks cost, counted by named rules."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -85,6 +86,10 @@ def _count(
 
     if not _is_denoiser(source):
         return complexity(source, shape=shape, model=model, scale=scale)
+    if source.endswith(".tflite"):
+        from edgesr.bench.cost_steps import steps_cost
+
+        return steps_cost(Path(source), shape=shape, scale=scale, steps=steps)
     from edgesr.bench.cost_denoiser import denoiser_cost
 
     return denoiser_cost(source, shape=shape or DEFAULT_SHAPE, scale=scale, steps=steps)

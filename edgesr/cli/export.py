@@ -47,8 +47,9 @@ def export(  # noqa: PLR0913 - one parameter a flag
 ) -> None:
     """Write a .tflite file, verify it by running it, and put a report beside it.
 
-    A diffusion denoiser becomes one file with a signature for each of its steps, in int8 or
-    float32, and a schedule by which a host runs them.
+    A diffusion denoiser becomes one file with a signature for each of its steps, and one for the
+    network that makes its centre where it has one, in int8 or float32, and a schedule by which a
+    host runs them.
 
     Args:
         output: file to write, such as model.tflite; the report is model.json.

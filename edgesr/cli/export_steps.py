@@ -36,7 +36,6 @@ def export_denoiser(
         loaded, trained = load_steps(checkpoint, model=model, scale=scale)
     else:
         loaded = load_denoiser(checkpoint, model=model, scale=scale)
-    loaded.want_bicubic("edgesr export")
     say(f"exporting {loaded.path} ({loaded.descriptor.name} x{loaded.scale})")
     result = export_steps(loaded, request, trained)
     output = request.output
@@ -73,6 +72,7 @@ def _table(result: "StepExport") -> "Table":
     rows = [
         ("signatures", names),
         ("operators of each", _operators(result)),
+        *_centre(result),
         (
             "size",
             (
@@ -127,6 +127,20 @@ def _table(result: "StepExport") -> "Table":
     for name, text in rows:
         table.add_row(name, text)
     return table
+
+
+def _centre(result: "StepExport") -> list[tuple[str, str]]:
+    centre, cost = result.centre, result.cost
+    if centre is None:
+        return []
+    network = centre.network
+    text = (
+        f"signature centre: {network.descriptor.name} of {network.params:,} parameters, "
+        f"{centre.bytes:,} bytes, {centre.fidelity.psnr_to_float:.2f} dB to its float network, "
+        f"{cost.centre_ms:.1f} ms (float32 {cost.centre_float32_ms:.1f}) and "
+        f"{cost.centre_mib:.1f} MiB"
+    )
+    return [("centre", text)]
 
 
 def _operators(result: "StepExport") -> str:

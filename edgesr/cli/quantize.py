@@ -39,6 +39,7 @@ def quantize(  # noqa: C901, PLR0913 - one parameter a flag, and what contradict
     iterations: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     qat_steps: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     qat_rank: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    correct_sampler: Flag = False,
     compare: Flag = False,
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
     beside: Annotated[list[str] | None, Parameter(name=["--with"], negative="")] = None,
@@ -70,6 +71,8 @@ def quantize(  # noqa: C901, PLR0913 - one parameter a flag, and what contradict
         qat_steps: with a denoiser: train its integers so many steps of the optimizer to predict
             what the float network does; an interrupted training goes on.
         qat_rank: with --qat-steps: train adapters of this rank, not the whole weights.
+        correct_sampler: with a denoiser: measure the mean and gain of the integers' error at every
+            step and let the sampler take them out; edgesr export writes them into the schedule.
         compare: run every recipe instead of the one that the flags describe.
         only: with --compare, the recipes whose names hold this text; may be repeated.
         beside: with --compare, checkpoints with trained integers to put beside; may be repeated.
@@ -117,6 +120,7 @@ def quantize(  # noqa: C901, PLR0913 - one parameter a flag, and what contradict
             given=given,
             qat_steps=qat_steps,
             qat_rank=qat_rank,
+            corrected=correct_sampler,
             only=only,
             beside=beside,
             data=data or [],
@@ -129,10 +133,11 @@ def quantize(  # noqa: C901, PLR0913 - one parameter a flag, and what contradict
         )
         go(weights, asked)
         return
-    if calibration_sets is not None or qat_steps is not None or qat_rank is not None:
+    of_steps = [calibration_sets, qat_steps, qat_rank]
+    if correct_sampler or any(one is not None for one in of_steps):
         raise UsageError(
-            "--calibration-sets, --qat-steps and --qat-rank are for diffusion denoisers, and "
-            f"{run} is none; train its integers with edgesr train --qat"
+            "--calibration-sets, --qat-steps, --qat-rank and --correct-sampler are for diffusion "
+            f"denoisers, and {run} is none; train its integers with edgesr train --qat"
         )
 
     from edgesr.bench.environment import environment
@@ -154,7 +159,7 @@ def quantize(  # noqa: C901, PLR0913 - one parameter a flag, and what contradict
     )
     crops = calibration_set(choice.calibration, loaded.scale, seed=seed)
     say(f"calibrating on {crops.count} crops of {len(crops.images)} images ({choice.source})")
-    sets = _sets(loaded, data or [], choice, limit)
+    sets = image_sets(loaded, data or [], choice, limit)
     rows = list(_rows(loaded, recipes, crops.batches, sets, output))
     rows += _trained_rows(beside or [], loaded, sets)
     network = {
@@ -215,9 +220,14 @@ def _matching(recipes: "Mapping[str, PtqRecipe]", only: list[str]) -> "dict[str,
     return found
 
 
-def _sets(
+def image_sets(
     loaded: "LoadedModel", folders: list[Path], choice: "ImageChoice", limit: int | None
 ) -> "list[Images]":
+    """Read images with the float network's results, those of ``choice`` where there is no folder.
+
+    Raises:
+        DatasetError: images are missing or do not fit.
+    """
     from edgesr.bench.quantization import read_images
     from edgesr.data.layouts import find_dataset
     from edgesr.export.pipeline import float_reference

@@ -1,9 +1,9 @@
 """What ``edgesr quantize DENOISER`` works on: the denoiser, images, calibration sets."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from edgesr.bench.step_methods import Method
     from edgesr.bench.step_quantization import Trajectories
-    from edgesr.cli.quantize_steps import Asked
     from edgesr.diffusion.integer_steps import QuantizedDenoiser
     from edgesr.diffusion.path import Path as DiffusionPath
     from edgesr.models.denoiser_files import LoadedDenoiser
     from edgesr.quant.calibrate import CalibrationBatch
+    from edgesr.quant.scheme import QuantizedGraph
 
 _IMAGES = 8
 """Calibration photographs of a comparison, two crops of 64 pixels each: it quantizes often."""
@@ -29,6 +29,7 @@ class Case:
 
     Attributes:
         loaded: float denoiser.
+        centre: the network of its centre in integers; None where that is bicubic.
         paths: that it was trained on, and that is sampled.
         lrs: calibration crops, ``(n, 3, h, w)`` in [-1, 1].
         sets: images to measure on.
@@ -36,6 +37,7 @@ class Case:
     """
 
     loaded: "LoadedDenoiser"
+    centre: "QuantizedGraph | None"
     paths: "tuple[DiffusionPath, DiffusionPath]"
     lrs: "Sequence[Tensor]"
     sets: "Sequence[Trajectories]"
@@ -47,17 +49,45 @@ class Case:
         seed: int = self.network["seed"]
         return seed
 
+    @property
+    def deployed(self) -> "LoadedDenoiser":
+        """The float denoiser with the centre that it has on the phone."""
+        from edgesr.diffusion.centre import with_integer_centre
 
-def open_case(weights: Path, asked: "Asked") -> Case:
+        return with_integer_centre(self.loaded, self.centre)
+
+
+class Wanted(Protocol):
+    """What ``open_case`` reads of what a command line asks."""
+
+    @property
+    def data(self) -> list[Path]:
+        """Folders of images to measure on; empty for those that the run held out."""
+
+    @property
+    def limit(self) -> int | None:
+        """Images of every folder; None for all."""
+
+    @property
+    def calibration(self) -> Path | None:
+        """Folder of training images; None for those of the run."""
+
+    @property
+    def seed(self) -> int:
+        """Of crops and noise."""
+
+
+def open_case(weights: Path, asked: Wanted) -> Case:
     """Load the denoiser in ``weights``, cut calibration crops, sample what it is measured by.
 
     Raises:
-        CheckpointError: the file holds no float denoiser with a bicubic centre.
+        CheckpointError: the file holds no float denoiser.
         DatasetError: images are missing.
     """
     from edgesr.bench.step_quantization import read_trajectories, sampled_by
     from edgesr.cli.console import say
     from edgesr.data.layouts import find_dataset
+    from edgesr.diffusion.centre import quantize_centre
     from edgesr.diffusion.ranges import from_grey_levels
     from edgesr.export.calibration import calibration_set, choose_images
     from edgesr.files import sha256_file
@@ -65,7 +95,6 @@ def open_case(weights: Path, asked: "Asked") -> Case:
     from edgesr.upscalers.diffusion import path_of, sampling_path
 
     loaded = load_denoiser(weights)
-    loaded.want_bicubic("edgesr quantize")
     whole, path = path_of(loaded.schedule, loaded.path), sampling_path(loaded, None)
     choice = choose_images(
         loaded.path,
@@ -82,7 +111,7 @@ def open_case(weights: Path, asked: "Asked") -> Case:
     ]
     count = sum(map(len, lrs))
     say(f"calibrating on {count} crops of {len(crops.images)} images ({choice.source})")
-    sample = sampled_by(loaded.module, whole, path, seed=asked.seed)
+    sample = sampled_by(loaded.module, whole, path, seed=asked.seed, centre=loaded.centre)
     listed = {folder.name: find_dataset(folder, loaded.scale).pairs for folder in asked.data}
     sets = [
         read_trajectories(pairs, name, loaded.scale, sample=sample, limit=asked.limit)
@@ -99,7 +128,14 @@ def open_case(weights: Path, asked: "Asked") -> Case:
         "digest": crops.digest,
         "seed": asked.seed,
     }
-    return Case(loaded=loaded, paths=(whole, path), lrs=lrs, sets=sets, network=network)
+    centre = None
+    if loaded.centre is not None:
+        network["centre"] = loaded.centre.descriptor.name
+        say(f"quantizing the centre, a {loaded.centre.descriptor.name}, to W8A8")
+        centre = quantize_centre(loaded.centre, lrs)
+    return Case(
+        loaded=loaded, centre=centre, paths=(whole, path), lrs=lrs, sets=sets, network=network
+    )
 
 
 def empty_document(case: Case) -> dict[str, Any]:
@@ -108,7 +144,8 @@ def empty_document(case: Case) -> dict[str, Any]:
     from edgesr.bench.step_quantization import RoundedInputs, document, figures, sampled_by
 
     found = document([], network=case.network, sets=case.sets, environment=environment())
-    rounded = sampled_by(RoundedInputs(case.loaded.module), *case.paths, seed=case.seed)
+    network = RoundedInputs(case.loaded.module)
+    rounded = sampled_by(network, *case.paths, seed=case.seed, centre=case.loaded.centre)
     for images in case.sets:
         found["sets"][images.name]["rounded"] = figures(images, rounded)
     found["disturbances"] = []
@@ -142,7 +179,9 @@ class CalibrationSets:
             images_sha256=network["digest"],
             seed=network["seed"],
         )
-        return make_set(self.folder / method.kind, case.loaded, *case.paths, case.lrs, facts=facts)
+        return make_set(
+            self.folder / method.kind, case.deployed, *case.paths, case.lrs, facts=facts
+        )
 
 
 def quantized_by(
@@ -153,6 +192,7 @@ def quantized_by(
     from edgesr.diffusion.integer_steps import quantize_denoiser
     from edgesr.diffusion.step_distillation import Course, Distillation, distil
     from edgesr.diffusion.two_pass import two_pass
+    from edgesr.quant.step_qat import StepRates
 
     path = case.paths[1]
     groups = {"one": 1, "each": path.num_steps, "chosen": None}[method.grids]
@@ -160,7 +200,7 @@ def quantized_by(
     batches = source.of(method)
     network = case.network
     course = Course(
-        loaded=case.loaded,
+        loaded=case.deployed,
         whole=case.paths[0],
         path=path,
         lrs=case.lrs,
@@ -176,9 +216,18 @@ def quantized_by(
         denoiser = two_pass(
             course, batches, method.recipe, settings, groups=groups, state=state, listen=listen
         )
-        return denoiser, time.perf_counter() - start
+        return _with_centre(denoiser, case), time.perf_counter() - start
     denoiser = quantize_denoiser(case.loaded, path, batches, method.recipe, groups=groups)
     if method.trained:
-        settings = Distillation(steps=method.trained, rank=method.rank, seed=case.seed)
+        settings = Distillation(
+            steps=method.trained,
+            rank=method.rank,
+            rates=StepRates().hastened(method.haste),
+            seed=case.seed,
+        )
         denoiser = distil(denoiser, course, settings, state=state, listen=listen)
-    return denoiser, time.perf_counter() - start
+    return _with_centre(denoiser, case), time.perf_counter() - start
+
+
+def _with_centre(denoiser: "QuantizedDenoiser", case: Case) -> "QuantizedDenoiser":
+    return replace(denoiser, model=replace(denoiser.model, centre=case.centre))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgesr.bench.step_methods import Method
     from edgesr.diffusion.integer_steps import QuantizedDenoiser
     from edgesr.models.denoiser_files import LoadedDenoiser
+    from edgesr.quant.stepwise import StepwiseModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class Asked:
     given: dict[str, Any]
     qat_steps: int | None
     qat_rank: int | None
+    corrected: bool
     beside: list[str] | None
     only: list[str] | None
     data: list[Path]
@@ -50,10 +52,11 @@ def go(weights: Path, asked: Asked) -> None:
     if asked.beside:
         raise UsageError(f"--with is for plain networks, and {weights} is a diffusion denoiser")
     if asked.compare:
-        if asked.qat_steps is not None or asked.qat_rank is not None or asked.given:
+        trained = asked.qat_steps is not None or asked.qat_rank is not None
+        if trained or asked.corrected or asked.given:
             raise UsageError(
-                "--compare runs methods as they are; drop --qat-steps and the flags of a recipe, "
-                "or write one network's integers with --output"
+                "--compare runs methods as they are; drop --qat-steps, --correct-sampler and the "
+                "flags of a recipe, or write one network's integers with --output"
             )
         compare_denoiser(weights, asked)
         return
@@ -72,7 +75,12 @@ def go(weights: Path, asked: Asked) -> None:
     from edgesr.quant.scheme import SCHEMES
 
     recipe = replace(default_step_recipe(SCHEMES[asked.scheme]), **asked.given)
-    method = Method(recipe=recipe, trained=asked.qat_steps or 0, rank=asked.qat_rank)
+    method = Method(
+        recipe=recipe,
+        trained=asked.qat_steps or 0,
+        rank=asked.qat_rank,
+        corrected=asked.corrected,
+    )
     write_denoiser(weights, asked, method, asked.output)
 
 
@@ -107,16 +115,26 @@ def write_denoiser(weights: Path, asked: Asked, method: "Method", output: Path) 
     case = open_case(weights, asked)
     label = SCHEMES[method.recipe.scheme.name].label.removesuffix(" (simulated)")
     name = f"{label}: ours + QAT, {method.trained} steps" if method.trained else f"{label}: ours"
+    name += ", sampler corrected" if method.corrected else ""
     state = output.with_name(f"{output.name}.state.pt")
     found = empty_document(case)
     with _calibration_folder(asked) as folder:
         source = CalibrationSets(Path(str(folder)), case)
         denoiser, seconds = quantized_by(name, method, source, case, state)
+        model = _sampled(denoiser, method, source)
     metadata = {"float_sha256": case.network["sha256"], "qat_steps": str(method.trained)}
-    save_steps(output, denoiser.model, case.loaded, metadata)
+    save_steps(output, model, case.loaded, metadata)
     state.unlink(missing_ok=True)
     say(f"measuring: {name}")
-    one = row(name, denoiser.model, case.sets, case.paths, seed=case.seed, seconds=seconds)
+    one = row(
+        name,
+        model,
+        case.sets,
+        case.paths,
+        seed=case.seed,
+        seconds=seconds,
+        centre=case.deployed.centre,
+    )
     found["rows"] = [one]
     if asked.json:
         out.print_json(data=found)
@@ -140,6 +158,7 @@ def _measured(case: Case, methods: "dict[str, Method]", asked: Asked) -> dict[st
             found["rows"].append(row)
             if row["name"] == "W8A8: ours, all parts":
                 found["disturbances"] = _disturbances(case.loaded, denoiser)
+                found["parts"] = _parts(denoiser, case)
             found["rows"].sort(key=lambda one: order.index(one["name"]))
             for result in asked.results:
                 write_json(result, found)
@@ -167,24 +186,42 @@ def _earlier(results: list[Path], wanted: dict[str, Any]) -> dict[str, Any]:
             f"{results[0]}: holds a comparison of other weights, images or noise; name another file"
         )
     say(f"{len(found['rows'])} methods are measured in {results[0]} already")
-    return {key: found[key] for key in ("rows", "sets", "disturbances")}
+    kept = ("rows", "sets", "disturbances", "parts")
+    return {key: found[key] for key in kept if key in found}
 
 
 def _rows(
     methods: "dict[str, Method]", source: CalibrationSets, case: Case
 ) -> "Iterator[tuple[dict[str, Any], QuantizedDenoiser]]":
     from edgesr.bench.step_quantization import row
-    from edgesr.diffusion.integer_steps import measure_corrections, with_corrections
 
     for name, method in methods.items():
         state = source.folder / f"{_file_name(name)}.state.pt"
         denoiser, seconds = quantized_by(name, method, source, case, state)
-        model = denoiser.model
-        if method.corrected:
-            model = with_corrections(model, measure_corrections(denoiser, source.of(method)))
-        yield row(name, model, case.sets, case.paths, seed=case.seed, seconds=seconds), denoiser
+        model = _sampled(denoiser, method, source)
+        figures = row(
+            name,
+            model,
+            case.sets,
+            case.paths,
+            seed=case.seed,
+            seconds=seconds,
+            centre=case.deployed.centre,
+        )
+        yield figures, denoiser
         for file in state.parent.glob(f"{state.name}*"):
             file.unlink()
+
+
+def _sampled(
+    denoiser: "QuantizedDenoiser", method: "Method", source: CalibrationSets
+) -> "StepwiseModel":
+    """Return the steps with what their sampler shall correct, measured where the method says so."""
+    from edgesr.diffusion.integer_steps import measure_corrections, with_corrections
+
+    if not method.corrected:
+        return denoiser.model
+    return with_corrections(denoiser.model, measure_corrections(denoiser, source.of(method)))
 
 
 def _file_name(name: str) -> str:
@@ -195,6 +232,31 @@ def _disturbances(loaded: "LoadedDenoiser", denoiser: "QuantizedDenoiser") -> li
     from edgesr.diffusion.temporal_features import disturbances
 
     return [{**asdict(one), "chosen": one.chosen} for one in disturbances(loaded.module, denoiser)]
+
+
+def _parts(denoiser: "QuantizedDenoiser", case: Case) -> dict[str, dict[str, float]]:
+    """Return by set what every part of the integers, and all of them, add to the squared error."""
+    from edgesr.bench.step_quantization import sampled_by, squared_error
+    from edgesr.cli.console import say
+    from edgesr.debug.step_parts import PARTS, PartlyRounded
+    from edgesr.diffusion.integer_steps import IntegerNetwork
+
+    say("measuring what the error consists of")
+    found: dict[str, dict[str, float]] = {}
+    networks = {part: PartlyRounded(denoiser.model, part) for part in PARTS}
+    for images in case.sets:
+        found[images.name] = {}
+        for part, network in networks.items():
+            sample = sampled_by(network, *case.paths, seed=case.seed, centre=case.loaded.centre)
+            found[images.name][part] = squared_error(images, sample)
+        whole = sampled_by(
+            IntegerNetwork(denoiser.model),
+            *case.paths,
+            seed=case.seed,
+            centre=case.deployed.centre,
+        )
+        found[images.name]["all"] = squared_error(images, whole)
+    return found
 
 
 def _chosen(methods: "dict[str, Method]", only: list[str] | None) -> "dict[str, Method]":

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgesr.diffusion.centre import regression_of
 from edgesr.diffusion.path import Path as DiffusionPath
 from edgesr.diffusion.trajectories import (
     Kind,
@@ -111,18 +112,16 @@ def make_set(  # noqa: PLR0913 - what a set is made of
 
     Args:
         folder: for the set; made if it is not there.
-        loaded: float denoiser.
+        loaded: float denoiser; its centre may be one of integers.
         whole: path that it was trained on.
         path: that is sampled.
         batches: low-resolution images, ``(n, 3, h, w)`` in [-1, 1], those of one size together.
         facts: what the set is made from.
 
     Raises:
-        CheckpointError: the denoiser's centre is not the bicubic one.
         DataError: the folder holds a set that was made from something else; says from what.
         OutputError: the folder cannot be written.
     """
-    loaded.want_bicubic("calibration")
     _check(folder, facts)
     samples = _choose(loaded, whole, path, batches, facts)
     record = {
@@ -144,7 +143,14 @@ def make_set(  # noqa: PLR0913 - what a set is made of
             if chosen
         }
         if not all(file.is_file() for file in files.values()):
-            runs = trajectories(loaded.module, whole, path, [lr], seed=facts.seed + number)
+            runs = trajectories(
+                loaded.module,
+                whole,
+                path,
+                [lr],
+                seed=facts.seed + number,
+                regression=regression_of(loaded.centre),
+            )
             for _, fed in runs:
                 if fed.timestep in files:
                     _write(files[fed.timestep], fed.codes[kept[fed.timestep]])
@@ -166,7 +172,13 @@ def _choose(
     features: list[Tensor] | None = None
     if facts.kind == "tdac":
         pilot = trajectories(
-            loaded.module, whole, path, [batches[0][:_PILOT]], seed=facts.seed, features=True
+            loaded.module,
+            whole,
+            path,
+            [batches[0][:_PILOT]],
+            seed=facts.seed,
+            features=True,
+            regression=regression_of(loaded.centre),
         )
         features = [fed.middle for _, fed in pilot if fed.middle is not None]
     return choose_samples(

@@ -1,11 +1,25 @@
-"""The output of a small regression network as the centre of a path, instead of bicubic."""
+"""The output of a small regression network as the centre of a path, instead of bicubic.
+
+On a phone the network computes in int8. Whatever is made for the phone (calibration, training of
+integers, figures) is made with the centre that its integers give, so that the steps see in the file
+what they were made for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgesr.diffusion.ranges import from_grey_levels, to_grey_levels
 from edgesr.diffusion.tiles import join_tiles
 from edgesr.models.centre import CentreNetwork
+from edgesr.models.denoiser_files import LoadedDenoiser
+from edgesr.models.quantized import float_graph
+from edgesr.quant.calibrate import CalibrationBatch
+from edgesr.quant.ptq import quantize_graph
+from edgesr.quant.scheme import CODE_MIN, QuantizedGraph
+from edgesr.quant.simulate import simulate
 from edgesr.tiling import plan_tiles
 
 
@@ -62,3 +76,55 @@ class RegressionCentre:
                 scale=self.scale,
             ).clamp(0.0, 255.0)
         )
+
+
+def regression_of(centre: CentreNetwork | None, *, tile: int = 0) -> RegressionCentre | None:
+    """Return what enlarges with a denoiser's centre; None where that is bicubic.
+
+    Args:
+        centre: ``LoadedDenoiser.centre``.
+        tile: see ``RegressionCentre``.
+    """
+    return None if centre is None else RegressionCentre(centre, tile=tile)
+
+
+def quantize_centre(centre: CentreNetwork, images: Sequence[Tensor]) -> QuantizedGraph:
+    """Quantize the network of a centre to ``wi8_ai8``, both ends on whole grey levels.
+
+    Args:
+        centre: float network.
+        images: low-resolution ones to calibrate with, ``(n, 3, h, w)`` in [-1, 1].
+
+    Raises:
+        DataError: there are no images.
+        GraphError: the network has no integer form.
+    """
+    batches = [
+        CalibrationBatch(inputs=to_grey_levels(one).permute(0, 2, 3, 1).contiguous())
+        for one in images
+    ]
+    return quantize_graph(float_graph(centre.module, centre.descriptor.name), batches).quantized
+
+
+def with_integer_centre(loaded: LoadedDenoiser, quantized: QuantizedGraph | None) -> LoadedDenoiser:
+    """Return a denoiser whose centre is made by integers, as the phone computes them.
+
+    Args:
+        loaded: float denoiser; its own network stays float.
+        quantized: of its centre; None where that is bicubic, and nothing changes.
+    """
+    if loaded.centre is None or quantized is None:
+        return loaded
+    return replace(loaded, centre=replace(loaded.centre, module=_Integers(quantized)))
+
+
+class _Integers(nn.Module):
+    """A quantized network on grey levels, by integer simulation."""
+
+    def __init__(self, quantized: QuantizedGraph) -> None:
+        super().__init__()
+        self._quantized = quantized
+
+    def forward(self, levels: Tensor) -> Tensor:
+        codes = (levels.round() + CODE_MIN).to(torch.int8).permute(0, 2, 3, 1).contiguous()
+        return simulate(self._quantized, codes).permute(0, 3, 1, 2).float() - CODE_MIN

@@ -10,6 +10,7 @@ from edgesr.diffusion.centre import RegressionCentre
 from edgesr.diffusion.noise import Noise
 from edgesr.diffusion.path import Path, State, level
 from edgesr.diffusion.prediction import Prediction
+from edgesr.diffusion.published import PUBLISHED
 from edgesr.diffusion.samplers import find_sampler
 from edgesr.diffusion.task import Step, Task, start_of
 from edgesr.diffusion.tiles import StepNetwork
@@ -66,12 +67,18 @@ class ConditionedDenoiser:
         regression: makes the centre that it was trained with; None for the bicubic one.
 
     Raises:
-        DiffusionError: the path is respaced, or the centre is of another scale.
+        DiffusionError: the path is respaced or BI-DiffSR's own, which has another range of images
+            and another loop, or the centre is of another scale.
     """
 
     def __init__(
         self, network: StepNetwork, path: Path, *, regression: RegressionCentre | None = None
     ) -> None:
+        if path.name == PUBLISHED:
+            raise DiffusionError(
+                f"path {path.name}: is for its authors' loop alone (edgesr upscale, eval, bench); "
+                "name a denoiser that edgesr trained"
+            )
         if path.timesteps[-1] != path.num_steps:
             raise DiffusionError(
                 f"path {path.name}: has {path.num_steps} of {path.timesteps[-1]} states; give the "
@@ -84,6 +91,10 @@ class ConditionedDenoiser:
             )
         self.network, self.path = network, path
         self._regression = regression
+
+    def with_network(self, network: StepNetwork) -> "ConditionedDenoiser":
+        """Return another network on the same path with the same centre."""
+        return ConditionedDenoiser(network, self.path, regression=self._regression)
 
     @property
     def prediction(self) -> Prediction:

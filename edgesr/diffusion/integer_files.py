@@ -3,7 +3,7 @@
 One safetensors file: the weights' codes once, and scales, biases and grids of every step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,15 +15,20 @@ from edgesr.diffusion.integer_steps import step_graphs
 from edgesr.errors import CheckpointError, GraphError
 from edgesr.graph.graph import Graph
 from edgesr.graph.ops import Conv2D, DepthwiseConv2D, Op
+from edgesr.models.centre import CentreNetwork, pack_centre
 from edgesr.models.checkpoint import SCHEME_KEY, read_weights, save_weights, weights_file
 from edgesr.models.denoiser_files import LoadedDenoiser, denoiser_of_state
-from edgesr.quant.scheme import SCHEMES, QParams, QuantizedGraph, QuantizedWeight, Scheme
-from edgesr.quant.stepwise import StepModel, StepwiseModel
+from edgesr.models.quantized import float_graph, pack_integers, unpack_integers
+from edgesr.quant.scheme import SCHEMES, WI8_AI8, QParams, QuantizedGraph, QuantizedWeight, Scheme
+from edgesr.quant.stepwise import NO_CORRECTION, Correction, StepModel, StepwiseModel
 from edgesr.quant.weights import channel_axis
 from edgesr.quant.widths import layer_bits, tensor_bits
 
 _FLOAT, _GRID, _LAYER = "float.", "steps.grid.", "steps.layer."
+_CENTRE = "steps.centre."
 _TIMESTEPS, _GROUPS = "steps.timesteps", "steps.groups"
+_MEANS, _GAINS = "steps.correction.mean", "steps.correction.gain"
+_RGB = 3
 
 
 def save_steps(
@@ -31,25 +36,28 @@ def save_steps(
 ) -> None:
     """Write quantized steps and the float denoiser to one safetensors file, atomically.
 
-    What the sampler corrects (``model.corrections``) is not kept.
-
     Args:
         path: file.
         model: quantized steps.
-        loaded: what they were made from.
+        loaded: what they were made from, its centre in float.
         metadata: what else to say of them; text only.
 
     Raises:
-        GraphError: the model has corrections.
         OutputError: ``path`` cannot be written.
     """
-    if model.corrections:
-        raise GraphError(f"{model.model}: a file holds no corrections; measure them after loading")
     steps = [step.quantized for step in model.steps]
     floats = loaded.module.state_dict()
     state = {f"{_FLOAT}{key}": value.detach().clone() for key, value in floats.items()}
+    centre, _ = pack_centre(loaded.centre)
+    state |= {f"{_FLOAT}{key}": value.detach().clone() for key, value in centre.items()}
+    if model.centre is not None:
+        state |= {f"{_CENTRE}{key}": value for key, value in pack_integers(model.centre).items()}
     state[_TIMESTEPS] = torch.tensor(model.timesteps, dtype=torch.int32)
     state[_GROUPS] = torch.tensor([step.group for step in model.steps], dtype=torch.int32)
+    if model.corrections:
+        corrections = [model.corrections.get(one, NO_CORRECTION) for one in model.timesteps]
+        state[_MEANS] = torch.tensor([one.mean for one in corrections])
+        state[_GAINS] = torch.tensor([one.gain for one in corrections])
     for name in steps[0].qparams:
         grids = [one.qparams[name] for one in steps]
         scales = np.array([grid.scale for grid in grids], np.float32)
@@ -113,10 +121,44 @@ def load_steps(
             prediction=loaded.prediction,
             schedule=loaded.schedule.name,
             schedule_parameters=dict(loaded.schedule.parameters),
+            corrections=_corrections(path, state, timesteps),
+            centre=None if loaded.centre is None else _centre(path, loaded.centre, state),
         )
     except GraphError as error:
         raise CheckpointError(f"{path}: {error}; quantize the denoiser again") from error
     return loaded, stepwise
+
+
+def _corrections(
+    path: Path, state: Mapping[str, Tensor], timesteps: Sequence[int]
+) -> dict[int, Correction]:
+    if not {_MEANS, _GAINS} & state.keys():
+        return {}
+    count = len(timesteps)
+    means = _tensor(path, state, _MEANS, (count, _RGB), torch.float32)
+    gains = _tensor(path, state, _GAINS, (count,), torch.float32)
+    if not (bool(means.isfinite().all() and gains.isfinite().all()) and bool((gains > 0).all())):
+        raise CheckpointError(
+            f"{path}: {_MEANS} and {_GAINS} are not finite, or a gain is not positive; quantize "
+            "the denoiser again"
+        )
+    found: dict[int, Correction] = {}
+    for timestep, (red, green, blue), gain in zip(
+        timesteps, means.tolist(), gains.tolist(), strict=True
+    ):
+        found[timestep] = Correction(mean=(red, green, blue), gain=gain)
+    return found
+
+
+def _centre(path: Path, centre: CentreNetwork, state: Mapping[str, Tensor]) -> QuantizedGraph:
+    integers = {k.removeprefix(_CENTRE): v for k, v in state.items() if k.startswith(_CENTRE)}
+    if not integers:
+        raise CheckpointError(
+            f"{path}: the integers of its centre, a {centre.descriptor.name}, are not in it; "
+            "quantize the denoiser again"
+        )
+    graph = float_graph(centre.module, centre.descriptor.name)
+    return unpack_integers(path, graph, integers, SCHEMES[WI8_AI8])
 
 
 def _step(

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from edgesr.diffusion.path import Path
 from edgesr.diffusion.prediction import Prediction
-from edgesr.errors import DiffusionError, GraphError
+from edgesr.errors import DataError, DiffusionError, GraphError
 from edgesr.graph.capture import capture
 from edgesr.graph.execute import execute
 from edgesr.graph.graph import Graph
@@ -24,6 +25,7 @@ from edgesr.models.denoiser_files import LoadedDenoiser
 from edgesr.models.fold_timestep import fold_timestep
 from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.recipe import OURS_STEPS, PtqRecipe
+from edgesr.quant.scheme import QuantizedGraph
 from edgesr.quant.step_ptq import StepsResult, quantize_steps
 from edgesr.quant.stepwise import (
     Correction,
@@ -123,11 +125,25 @@ def of_result(
         graphs: its float networks by timestep.
         result: what ``quantize_steps`` made of them.
     """
-    found = zip(result.quantized.items(), result.grouping.groups, strict=True)
-    model = StepwiseModel(
+    model = stepwise_model(loaded, result.quantized, result.grouping.groups)
+    return QuantizedDenoiser(model=model, graphs=graphs, result=result)
+
+
+def stepwise_model(
+    loaded: LoadedDenoiser, quantized: Mapping[int, QuantizedGraph], groups: Sequence[int]
+) -> StepwiseModel:
+    """Return quantized steps as what a sampler runs.
+
+    Args:
+        loaded: what was quantized.
+        quantized: by timestep, in sampling order.
+        groups: number of the group of every step.
+    """
+    found = zip(quantized.items(), groups, strict=True)
+    return StepwiseModel(
         steps=tuple(
-            StepModel(timesteps=(timestep,), quantized=quantized, group=group)
-            for (timestep, quantized), group in found
+            StepModel(timesteps=(timestep,), quantized=step, group=group)
+            for (timestep, step), group in found
         ),
         model=loaded.descriptor.name,
         scale=loaded.scale,
@@ -136,7 +152,6 @@ def of_result(
         schedule=loaded.schedule.name,
         schedule_parameters=dict(loaded.schedule.parameters),
     )
-    return QuantizedDenoiser(model=model, graphs=graphs, result=result)
 
 
 class IntegerNetwork:
@@ -206,7 +221,11 @@ def measure_corrections(
         denoiser: quantized, uncorrected.
         batches: what the network was fed.
 
-    Source: He et al. 2023 (PTQD), arXiv 2305.10657, eq. 8 to 13.
+    Raises:
+        DataError: the integers give the opposite of what the float network does.
+
+    Source: He et al. 2023 (PTQD), arXiv 2305.10657, its correction of correlated and of
+    uncorrelated noise.
     """
     sums: dict[int, Tensor] = {}
     for batch in batches:
@@ -218,7 +237,14 @@ def measure_corrections(
         parts = [real, found, real * real, real * found, torch.ones_like(real)]
         added = torch.stack([part.double().sum(dim=(0, 2, 3)) for part in parts])
         sums[batch.timestep] = sums.get(batch.timestep, torch.zeros_like(added)) + added
-    return {timestep: _fitted(total) for timestep, total in sums.items()}
+    corrections = {timestep: _fitted(total) for timestep, total in sums.items()}
+    for timestep, one in corrections.items():
+        if one.gain <= 0:
+            raise DataError(
+                f"{denoiser.model.model}: at timestep {timestep} integers are {one.gain:.3g} times "
+                "the float prediction, which no sampler can correct; quantize with more bits"
+            )
+    return corrections
 
 
 def with_corrections(model: StepwiseModel, corrections: Mapping[int, Correction]) -> StepwiseModel:
@@ -231,8 +257,8 @@ def _fitted(sums: Tensor) -> Correction:
     real, found, squares, products, count = sums
     spread = (squares - real * real / count).sum()
     gain = float((products - real * found / count).sum() / spread) if spread > 0 else 1.0
-    red, green, blue = ((found - gain * real) / count).tolist()
-    return Correction(mean=(red, green, blue), gain=gain)
+    red, green, blue = ((found - gain * real) / count).float().tolist()
+    return Correction(mean=(red, green, blue), gain=float(np.float32(gain)))
 
 
 def _prediction(model: StepwiseModel) -> Prediction:

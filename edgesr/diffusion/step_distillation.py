@@ -4,7 +4,7 @@ No image is needed but low-resolution ones: trajectories start from noise. At fi
 network walks and the integers learn at every state that it passes; then the integers walk on their
 own and learn where they get to, which corrects what earlier steps did (exposure bias).
 
-Source: He et al. 2024 (EfficientDM), arXiv 2310.03270, section 3.2, eq. 7: the loss, one step of
+Source: He et al. 2024 (EfficientDM), arXiv 2310.03270: the loss, one step of
 the optimizer at every denoising step; the second part is edgesr's own.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgesr.diffusion.centre import regression_of
 from edgesr.diffusion.conditioned import ConditionedDenoiser
 from edgesr.diffusion.integer_steps import QuantizedDenoiser
 from edgesr.diffusion.noise import Noise
@@ -75,7 +76,7 @@ class Course:
     """What the integers learn from.
 
     Attributes:
-        loaded: float denoiser, the teacher.
+        loaded: float denoiser, the teacher; its centre may be one of integers.
         whole: path that it was trained on.
         path: that is sampled.
         lrs: low-resolution images ``(n, 3, h, w)`` in [-1, 1].
@@ -221,7 +222,9 @@ class _Lesson:
             [_window(course.lrs, settings.side, random) for _ in range(settings.batch)]
         )
         noise = Noise(seed=int(random.integers(2**31)))
-        ConditionedDenoiser(self, course.whole).sample(lr, noise=noise, path=course.path)
+        regression = regression_of(course.loaded.centre)
+        denoiser = ConditionedDenoiser(self, course.whole, regression=regression)
+        denoiser.sample(lr, noise=noise, path=course.path)
 
     def mean_loss(self) -> float:
         """Return the mean loss since it was asked for last."""

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from edgesr.diffusion.centre import RegressionCentre
 from edgesr.diffusion.conditioned import ConditionedDenoiser
 from edgesr.diffusion.integer_steps import sampled_timesteps
 from edgesr.diffusion.noise import Noise
@@ -154,6 +155,7 @@ def trajectories(  # noqa: PLR0913 - one choice each
     *,
     seed: int = 0,
     features: bool = False,
+    regression: RegressionCentre | None = None,
 ) -> Iterator[tuple[int, Fed]]:
     """Sample batches with the float network (``ddim``) and yield what it was fed, step by step.
 
@@ -164,26 +166,34 @@ def trajectories(  # noqa: PLR0913 - one choice each
         batches: low-resolution images, ``(n, 3, h, w)`` in [-1, 1].
         seed: of the noise; batch ``k`` has ``seed + k``.
         features: look at the network's deepest level as well.
+        regression: makes the centre; None for the bicubic one.
 
     Yields:
         Number of the batch and what the network was fed.
     """
     for number, lr in enumerate(batches):
         watched = _Watched(module, features=features)
-        ConditionedDenoiser(watched, whole).sample(lr, noise=Noise(seed=seed + number), path=path)
+        denoiser = ConditionedDenoiser(watched, whole, regression=regression)
+        denoiser.sample(lr, noise=Noise(seed=seed + number), path=path)
         yield from ((number, fed) for fed in watched.fed)
 
 
-def all_steps(
-    module: Denoiser, whole: Path, path: Path, batches: Sequence[Tensor], *, seed: int = 0
+def all_steps(  # noqa: PLR0913 - as for trajectories
+    module: Denoiser,
+    whole: Path,
+    path: Path,
+    batches: Sequence[Tensor],
+    *,
+    seed: int = 0,
+    regression: RegressionCentre | None = None,
 ) -> list[CalibrationBatch]:
     """Return what the network is fed for every image at every step, kept in memory.
 
     Arguments as for ``trajectories``; ``edgesr.diffusion.calibration_files`` keeps sets on disk.
     """
+    walked = trajectories(module, whole, path, batches, seed=seed, regression=regression)
     return [
-        CalibrationBatch(inputs=input_reals(fed.codes), timestep=fed.timestep)
-        for _, fed in trajectories(module, whole, path, batches, seed=seed)
+        CalibrationBatch(inputs=input_reals(fed.codes), timestep=fed.timestep) for _, fed in walked
     ]
 
 

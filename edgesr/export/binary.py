@@ -12,6 +12,7 @@ from edgesr.binary.esb import EsbFile, from_bytes, to_bytes
 from edgesr.binary.packed import PackedConv2d, parts_of
 from edgesr.errors import GateError, GraphError
 from edgesr.files import sha256_file, write_bytes
+from edgesr.models.centre import pack_centre
 from edgesr.models.denoiser_files import LoadedDenoiser
 from edgesr.upscalers.packed import FACTOR, binary_layers, esb_about, packed_denoiser
 
@@ -29,6 +30,8 @@ class BinaryExport:
         bytes: of the file.
         sha256: of the file.
         float32_bytes: that all parameters would take as float32.
+        centre_params: of the network that makes the centre, which is in the file; 0 where that is
+            bicubic.
         binary_params: weights of one bit.
         float_params: all others.
         wide: tensors that half precision does not hold, and that stay float32.
@@ -45,6 +48,7 @@ class BinaryExport:
     bytes: int
     sha256: str
     float32_bytes: int
+    centre_params: int
     binary_params: int
     float_params: int
     wide: tuple[str, ...]
@@ -68,12 +72,10 @@ def export_binary(loaded: LoadedDenoiser, output: Path) -> BinaryExport:
         output: file to write.
 
     Raises:
-        CheckpointError: a network makes its centre.
         GraphError: it has none.
         GateError: a sum differs; nothing is written.
         OutputError: ``output`` cannot be written.
     """
-    loaded.want_bicubic("edgesr export --binary")
     layers = binary_layers(loaded.module)
     if not layers:
         raise GraphError(
@@ -101,13 +103,15 @@ def export_binary(loaded: LoadedDenoiser, output: Path) -> BinaryExport:
     write_bytes(output, data)
     dropped = [conv for conv in layers.values() if conv.style.zero == 0]
     bits = sum(conv.weight.numel() for conv in layers.values())
-    params = sum(one.numel() for one in loaded.module.parameters())
+    centre = 0 if loaded.centre is None else loaded.centre.params
+    params = sum(one.numel() for one in loaded.module.parameters()) + centre
     return BinaryExport(
         model=loaded.descriptor.name,
         scale=loaded.scale,
         bytes=len(data),
         sha256=sha256_file(output),
         float32_bytes=4 * params,
+        centre_params=centre,
         binary_params=bits,
         float_params=params - bits,
         wide=wide,
@@ -121,7 +125,8 @@ def export_binary(loaded: LoadedDenoiser, output: Path) -> BinaryExport:
 
 
 def _tensors(loaded: LoadedDenoiser) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
-    state = {name: value.float().numpy() for name, value in loaded.module.state_dict().items()}
+    network, (centre, _) = loaded.module.state_dict(), pack_centre(loaded.centre)
+    state = {name: value.float().numpy() for name, value in {**network, **centre}.items()}
     made: dict[str, NDArray[Any]] = {}
     wide: list[str] = []
     for layer, conv in binary_layers(loaded.module).items():

@@ -20,6 +20,7 @@ from edgesr.export.step_parity import (
     Codes,
     StepsParity,
     compare_steps,
+    inputs_of,
     made_image,
     made_inputs,
     run_inputs,
@@ -159,7 +160,8 @@ def replay_steps(
         run = open_signatures(content, kernels=kernels).run
         for (family, signature), digest in promise.signatures.items():
             if family == kernels:
-                count, found = run_inputs(signature, inputs, run)
+                given = inputs_of(signature, schedule, inputs)
+                count, found = run_inputs(signature, given, run)
                 _same(digest, found, path, certificate, f"{kernels} kernels, signature {signature}")
                 values += count
         for (family, sampler), digest in promise.trajectories.items():

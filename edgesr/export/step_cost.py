@@ -1,4 +1,4 @@
-"""What a step costs: its time beside float32 in one run, and the memory of every signature."""
+"""What signatures cost: their time beside float32 in one run, and the memory of every one."""
 
 import itertools
 import json
@@ -40,7 +40,11 @@ class StepCost:
         float32_ms: the same in a float32 file of the same network, measured in turn with the other.
         speedup: median of the ratios of neighbouring runs, float32 over this file.
         opened_mib: resident memory that opening the file took.
-        signature_mib: what the first run of each signature added, in sampling order.
+        signature_mib: what the first run of each step's signature added, in sampling order.
+        centre_ms: median time of the network that makes the centre, once for an image; None where
+            that is bicubic.
+        centre_float32_ms: the same in the float32 file.
+        centre_mib: what its first run added, after all steps.
     """
 
     side: int
@@ -50,10 +54,13 @@ class StepCost:
     speedup: float
     opened_mib: float
     signature_mib: tuple[float, ...]
+    centre_ms: float | None = None
+    centre_float32_ms: float | None = None
+    centre_mib: float | None = None
 
 
 def measure_cost(content: bytes, floats: bytes, schedule: StepSchedule) -> StepCost:
-    """Time a file's first step beside a float32 file's, and weigh all its signatures.
+    """Time a file's first step and its centre beside a float32 file's, and weigh all signatures.
 
     Args:
         content: the file, for every size.
@@ -63,16 +70,13 @@ def measure_cost(content: bytes, floats: bytes, schedule: StepSchedule) -> StepC
     Raises:
         DataError: the process that weighs the file fails.
     """
-    signature = schedule.steps[0].signature
-    inputs = _inputs(schedule.scale)
-    ours = _prepared(open_signatures(content), signature, inputs)
-    theirs = _prepared(open_signatures(floats), signature, inputs)
-    times: list[tuple[float, float]] = []
-    for number in range(_REPEATS + 1):
-        pair = _milliseconds(*ours), _milliseconds(*theirs)
-        if number:  # the first pair prepares the kernels
-            times.append(pair)
+    files = open_signatures(content), open_signatures(floats)
+    times = _in_turn(files, schedule.steps[0].signature, schedule.scale)
     memory = _memory(content, schedule)
+    steps = len(schedule.steps)
+    centre = None
+    if schedule.centre is not None:
+        centre = _in_turn(files, schedule.centre.signature, schedule.scale)
     return StepCost(
         side=SIDE,
         threads=1,
@@ -80,8 +84,25 @@ def measure_cost(content: bytes, floats: bytes, schedule: StepSchedule) -> StepC
         float32_ms=round(median(other for _, other in times), 3),
         speedup=round(median(other / one for one, other in times), 2),
         opened_mib=round(memory[0], 2),
-        signature_mib=tuple(round(one, 2) for one in memory[1:]),
+        signature_mib=tuple(round(one, 2) for one in memory[1 : 1 + steps]),
+        centre_ms=None if centre is None else round(median(one for one, _ in centre), 3),
+        centre_float32_ms=None if centre is None else round(median(one for _, one in centre), 3),
+        centre_mib=None if centre is None else round(memory[1 + steps], 2),
     )
+
+
+def _in_turn(
+    files: tuple[SignatureModel, SignatureModel], signature: str, scale: int
+) -> list[tuple[float, float]]:
+    """Return times of one signature in both files, run in turn."""
+    inputs = _inputs(scale)
+    ours, theirs = (_prepared(file, signature, inputs) for file in files)
+    times: list[tuple[float, float]] = []
+    for number in range(_REPEATS + 1):
+        pair = _milliseconds(*ours), _milliseconds(*theirs)
+        if number:  # the first pair prepares the kernels
+            times.append(pair)
+    return times
 
 
 Prepared = tuple[SignatureModel, str, Mapping[str, NDArray[Any]]]
@@ -99,10 +120,10 @@ def _inputs(scale: int) -> dict[str, NDArray[np.int8]]:
 def _prepared(file: SignatureModel, signature: str, codes: Mapping[str, Any]) -> Prepared:
     grids = file.input_grids(signature)
     images = {
-        name: one
-        if grids[name].dtype == np.int8
-        else one.astype(np.float32) / np.float32(_HALF_RANGE)
-        for name, one in codes.items()
+        name: codes[name]
+        if grid.dtype == np.int8
+        else codes[name].astype(np.float32) / np.float32(_HALF_RANGE)
+        for name, grid in grids.items()
     }
     return file, signature, images
 
@@ -121,7 +142,7 @@ def _memory(content: bytes, schedule: StepSchedule) -> list[float]:
         request = {
             "path": str(path),
             "scale": schedule.scale,
-            "signatures": [step.signature for step in schedule.steps],
+            "signatures": schedule.signatures,
         }
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter and module

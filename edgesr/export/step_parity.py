@@ -24,6 +24,7 @@ from edgesr.upscalers.stepwise import Evaluate, tiles_of, windowed
 
 _TRAJECTORY_SIDE = 32
 _RGB = 3
+_SMALLEST = INPUTS[2]
 
 Codes = Mapping[str, NDArray[np.int8]]
 
@@ -59,7 +60,7 @@ class TrajectoryResult:
         images: number of trajectories.
         values: grey levels of the results compared.
         mismatches: grey levels that differ.
-        code_mismatches: output codes of all steps that differ.
+        code_mismatches: output codes that differ, of the centre and all steps.
         output_sha256: over the grey levels of the file's results, in order.
     """
 
@@ -115,7 +116,8 @@ def compare_steps(
         run = open_signatures(content, kernels=kernels).run
         simulated = simulation(read, kernels=kernels)
         signatures += [
-            _signature(step.signature, inputs, run, simulated, kernels) for step in schedule.steps
+            _signature(one, inputs_of(one, schedule, inputs), run, simulated, kernels)
+            for one in schedule.signatures
         ]
         trajectories += [
             _trajectories(pictures, schedule, run, simulated, sampler=sampler, kernels=kernels)
@@ -158,6 +160,13 @@ def made_inputs(schedule: StepSchedule, shape: tuple[int, int] | None) -> list[C
     return found
 
 
+def inputs_of(signature: str, schedule: StepSchedule, inputs: Sequence[Codes]) -> Sequence[Codes]:
+    """Return what a signature takes of ``made_inputs``: all of it, the centre ``lr`` alone."""
+    if schedule.centre is None or signature != schedule.centre.signature:
+        return inputs
+    return [{_SMALLEST: one[_SMALLEST]} for one in inputs]
+
+
 def made_image(shape: tuple[int, int] | None) -> NDArray[np.uint8]:
     """Return a made low-resolution picture, of odd sides where any size is accepted."""
     height, width = shape or (_TRAJECTORY_SIDE - 1, _TRAJECTORY_SIDE + 5)
@@ -174,7 +183,7 @@ def trajectory(
     sampler: str = "ddim",
     seed: int = 0,
 ) -> tuple[NDArray[np.uint8], list[NDArray[Any]]]:
-    """Return the result of a trajectory and the output codes of its steps."""
+    """Return the result of a trajectory and the output codes of its centre and its steps."""
     seen: list[NDArray[Any]] = []
 
     def watched(signature: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

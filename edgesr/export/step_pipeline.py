@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from edgesr.data.layouts import ImagePair
+from edgesr.diffusion.centre import regression_of
 from edgesr.diffusion.conditioned import ConditionedDenoiser
-from edgesr.diffusion.integer_steps import quantize_denoiser, sampled_timesteps
+from edgesr.diffusion.integer_steps import sampled_timesteps
 from edgesr.diffusion.path import Path as DiffusionPath
 from edgesr.diffusion.ranges import from_grey_levels, to_grey_levels
-from edgesr.diffusion.trajectories import trajectories
-from edgesr.errors import DataError, GateError, GraphError
+from edgesr.errors import DataError, GateError
 from edgesr.export.calibration import (
     CalibrationSet,
     ImageChoice,
@@ -24,34 +25,21 @@ from edgesr.export.calibration import (
     choose_images,
     held_out_pair,
 )
-from edgesr.export.operators import FLOAT_TYPES, check_operators, float_operators, operator_problems
 from edgesr.export.pipeline import MAX_DROP, Clock
 from edgesr.export.read import read_signatures
 from edgesr.export.report import file_metadata
+from edgesr.export.step_centre import CentreExport, centre_export
 from edgesr.export.step_cost import StepCost, measure_cost
+from edgesr.export.step_networks import calibrated, check_steps, step_networks
 from edgesr.export.step_parity import StepsParity, compare_steps, simulation, trajectory
 from edgesr.export.step_report import step_report
 from edgesr.export.step_schedule import step_schedule
-from edgesr.export.stepwise import (
-    MOST_SIGNATURES,
-    signature_names,
-    size_of,
-    with_images,
-    write_steps,
-    write_steps_float32,
-)
 from edgesr.export.verify import Fidelity, compare
 from edgesr.files import write_bytes, write_json, write_text
-from edgesr.graph.capture import capture
-from edgesr.graph.graph import Graph
-from edgesr.graph.image_inputs import with_image_inputs
-from edgesr.graph.passes import lower
 from edgesr.litert import open_signatures
 from edgesr.models.denoiser_files import LoadedDenoiser
-from edgesr.models.fold_timestep import fold_timestep
-from edgesr.quant.calibrate import CalibrationBatch
-from edgesr.quant.scheme import SCHEMES, QuantizedGraph
-from edgesr.quant.stepwise import StepwiseModel, input_reals
+from edgesr.quant.scheme import SCHEMES
+from edgesr.quant.stepwise import StepwiseModel
 from edgesr.upscalers.diffusion import path_of, sampling_path
 from edgesr.upscalers.step_schedule import METADATA_KEY, SUFFIX, StepSchedule, to_text
 from edgesr.upscalers.stepwise import Evaluate
@@ -103,10 +91,11 @@ class StepExport:
         quantized: the integers; None for a float32 file.
         schedule: what the file's host runs by.
         content: the file's bytes.
-        single_bytes: size of the file with the first step alone and no text.
+        single_bytes: size of the file with the first step alone, its centre, and no text.
         fidelity: whole trajectories against the float denoiser at the same noise.
         parity: every signature, and trajectories, against the simulation; None for float32.
         cost: time beside float32, and memory, by signature.
+        centre: the network that makes the centre; None where that is bicubic.
         problems: why the file is refused; empty when it is accepted.
         seconds: wall time by stage.
     """
@@ -122,6 +111,7 @@ class StepExport:
     fidelity: Fidelity
     parity: StepsParity | None
     cost: StepCost
+    centre: CentreExport | None
     problems: tuple[str, ...]
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -141,16 +131,14 @@ def export_steps(
         trained: its integers, where they are there already; None quantizes it.
 
     Raises:
-        CheckpointError: the path that the checkpoint names cannot be made, or its centre is not
-            the bicubic one.
+        CheckpointError: the path that the checkpoint names cannot be made.
         DataError: images are missing or damaged, or steps cannot be written in the precision.
         DiffusionError: more steps than the path has or than the denoiser was distilled to.
         GateError: operators, exactness or the drop limit are violated.
-        GraphError: too many steps for a signature each, a layer has no integer form, or a timestep
-            scales a channel by a number that is not positive.
+        GraphError: too many steps for a signature each, a layer of the steps or of the centre has
+            no integer form, or a timestep scales a channel by a number that is not positive.
         OutputError: the file cannot be written.
     """
-    loaded.want_bicubic("edgesr export")
     clock = Clock()
     export = _verified(loaded, request, trained, clock)
     output = request.output
@@ -180,16 +168,13 @@ def _verified(
         )
     whole = path_of(loaded.schedule, loaded.path)
     path = sampling_path(loaded, request.steps)
-    _check_steps(loaded, path)
+    check_steps(loaded, path)
     timesteps = sampled_timesteps(path)
     choice = choose_images(
         loaded.path, loaded.scale, calibration=request.calibration, held_out=request.held_out
     )
-    with clock("capture"):
-        graphs = [with_image_inputs(_folded(loaded, one), loaded.scale) for one in timesteps]
     crops: CalibrationSet | None = None
     quantized: StepwiseModel | None = None
-    integers: list[QuantizedGraph] = []
     if trained is not None:
         quantized = _fitting(loaded, request, trained, timesteps)
     elif request.precision == "int8":
@@ -197,52 +182,46 @@ def _verified(
             crops = calibration_set(
                 choice.calibration[:CALIBRATION_IMAGES], loaded.scale, seed=request.seed, large=0
             )
-        with clock("sample trajectories"):
-            batches = step_batches(loaded, whole, path, crops, seed=request.seed)
-        with clock("quantize"):
-            quantized = quantize_denoiser(loaded, path, batches).model
-    if quantized is not None:
-        integers = [with_images(one.quantized, loaded.scale) for one in quantized.steps]
-    grids = [one.qparams[one.graph.outputs[0]] for one in integers] or None
-    schedule = step_schedule(loaded, whole, path, grids)
+        quantized = calibrated(loaded, whole, path, crops, seed=request.seed, clock=clock)
+    with clock("capture"):
+        networks = step_networks(loaded, timesteps, quantized)
+    corrections = {} if quantized is None else quantized.corrections
+    schedule = step_schedule(loaded, whole, path, networks.outputs, corrections=corrections)
     metadata = {
         **file_metadata(loaded, crops, precision=request.precision),
         METADATA_KEY: to_text(schedule),
     }
-
-    def write(shape: tuple[int, int] | None) -> bytes:
-        if integers:
-            return write_steps(integers, shape=shape, metadata=metadata)
-        return write_steps_float32(graphs, shape=shape, metadata=metadata)
-
     with clock("write"):
-        content = write(request.shape)
-        single = len(write_steps(integers[:1]) if integers else write_steps_float32(graphs[:1]))
+        content = networks.write(shape=request.shape, metadata=metadata)
+        single = networks.single_bytes
     with clock("read images"):
         images = [_cut(*held_out_pair(pair, loaded.scale), loaded.scale) for pair in _few(choice)]
     with clock("verify"):
-        free = content if request.shape is None else write(None)
-        file = open_signatures(free, threads=_threads())
-        walked = _Walker(schedule=schedule, evaluate=file.run, seed=request.seed)
-        simulated = None
-        parity = None
-        problems = _operator_problems(content, graphs, integers)
-        if integers:
-            read = read_signatures(free)
-            run = simulation(read, kernels="xnnpack")
-            simulated = _Walker(schedule=schedule, evaluate=run, seed=request.seed).upscale
+        free = content if request.shape is None else networks.write(metadata=metadata)
+        run = open_signatures(free, threads=_threads()).run
+        simulated = parity = None
+        if quantized is not None:
+            simulated = simulation(read_signatures(free), kernels="xnnpack")
             parity = compare_steps(
                 content, read_signatures(content), schedule, families=("xnnpack",)
             )
+        walk = partial(_Walker, schedule=schedule, seed=request.seed)
         fidelity = compare(
-            walked,
+            walk(evaluate=run),
             images,
             reference=_reference(loaded, whole, path, seed=request.seed),
-            simulation=simulated,
+            simulation=None if simulated is None else walk(evaluate=simulated).upscale,
         )
+        centre = None
+        if networks.centre is not None:
+            without = replace(networks, centre=None)
+            added = len(content) - len(without.write(shape=request.shape, metadata=metadata))
+            centre = centre_export(
+                networks.centre, schedule, images, added=added, run=run, simulated=simulated
+            )
+        problems = networks.problems(content)
     with clock("measure cost"):
-        floats = content if not integers else write_steps_float32(graphs)
-        cost = measure_cost(free, floats, schedule)
+        cost = measure_cost(free, networks.write_float32(), schedule)
     return StepExport(
         request=request,
         loaded=loaded,
@@ -255,7 +234,8 @@ def _verified(
         fidelity=fidelity,
         parity=parity,
         cost=cost,
-        problems=(*problems, *_fidelity_problems(fidelity, parity, request)),
+        centre=centre,
+        problems=(*problems, *_fidelity_problems(fidelity, parity, centre, request)),
         seconds=clock.seconds,
     )
 
@@ -282,31 +262,10 @@ def _fitting(
             f"{loaded.path}: holds integers for timesteps {list(trained.timesteps)}, want "
             f"{list(timesteps)}; drop --steps, or quantize for these"
         )
+    if (loaded.centre is None) != (trained.centre is None):
+        has = "has no integers" if trained.centre is None else "has integers, but no weights"
+        raise DataError(f"{loaded.path}: its centre {has}; quantize the denoiser again")
     return trained
-
-
-def step_batches(
-    loaded: LoadedDenoiser,
-    whole: DiffusionPath,
-    path: DiffusionPath,
-    crops: CalibrationSet,
-    *,
-    seed: int,
-) -> list[CalibrationBatch]:
-    """Return what the network is fed on float trajectories from crops, at every step.
-
-    Args:
-        loaded: float denoiser.
-        whole: path that it was trained on.
-        path: that is sampled.
-        crops: low-resolution images.
-        seed: of the noise.
-    """
-    images = [from_grey_levels(one.inputs.permute(0, 3, 1, 2)) for one in crops.batches]
-    return [
-        CalibrationBatch(inputs=input_reals(fed.codes), timestep=fed.timestep)
-        for _, fed in trajectories(loaded.module, whole, path, images, seed=seed)
-    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,65 +284,31 @@ class _Walker:
         return trajectory(lr, self.schedule, self.evaluate, seed=self.seed)[0]
 
 
-def _folded(loaded: LoadedDenoiser, timestep: int) -> Graph:
-    folded = fold_timestep(loaded.module, timestep)
-    channels = folded.conditioning.channels
-    return lower(capture(folded.core, name=loaded.descriptor.name, channels=channels))
-
-
-def _check_steps(loaded: LoadedDenoiser, path: DiffusionPath) -> None:
-    """Refuse a path of too many steps, with the size that its file would have."""
-    if not loaded.descriptor.int8:
-        raise GraphError(
-            f"{loaded.path}: {loaded.descriptor.name} has layers without an INT8 form, so it is "
-            "not exported; train resshift_px_s, resshift_px_m or resshift_px_l"
-        )
-    if path.num_steps <= MOST_SIGNATURES:
-        return
-    first, second = (_folded(loaded, int(path.timesteps[state])) for state in (-1, -2))
-    size = size_of(first, second, scale=loaded.scale, count=path.num_steps)
-    raise GraphError(
-        f"{loaded.path}: {path.num_steps} steps would be {path.num_steps} signatures and "
-        f"{size:,} bytes ({size_of(first, second, scale=loaded.scale, count=1):,} with one), want "
-        f"at most {MOST_SIGNATURES} steps; sample fewer, such as --steps 4"
-    )
-
-
 def _reference(
     loaded: LoadedDenoiser, whole: DiffusionPath, path: DiffusionPath, *, seed: int
 ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """Return the float denoiser as a function of one image, clipped and not rounded."""
+    regression = regression_of(loaded.centre)
 
     def run(lr: NDArray[np.uint8]) -> NDArray[np.float32]:
         batch = from_grey_levels(torch.from_numpy(lr).permute(2, 0, 1)[None])
-        sampled = ConditionedDenoiser(loaded.module, whole).sample(batch, seed=seed, path=path)
+        denoiser = ConditionedDenoiser(loaded.module, whole, regression=regression)
+        sampled = denoiser.sample(batch, seed=seed, path=path)
         result: NDArray[np.float32] = to_grey_levels(sampled)[0].permute(1, 2, 0).numpy()
         return result
 
     return run
 
 
-def _operator_problems(
-    content: bytes, graphs: Sequence[Graph], integers: Sequence[QuantizedGraph]
-) -> list[str]:
-    problems: list[str] = []
-    for number, name in enumerate(signature_names(len(graphs))):
-        if integers:
-            found = check_operators(content, integers[number].graph, "int8", subgraph=number)
-        else:
-            wanted = float_operators(graphs[number], lambda _: False)
-            found = operator_problems(
-                content, wanted, types=FLOAT_TYPES, kind="float", subgraph=number
-            )
-        problems += [f"signature {name}: {one}" for one in found]
-    return problems
-
-
 def _fidelity_problems(
-    fidelity: Fidelity, parity: StepsParity | None, request: StepRequest
+    fidelity: Fidelity,
+    parity: StepsParity | None,
+    centre: CentreExport | None,
+    request: StepRequest,
 ) -> list[str]:
     problems: list[str] = []
     differing = (fidelity.mismatches or 0) + (0 if parity is None else parity.mismatches)
+    differing += 0 if centre is None else centre.fidelity.mismatches or 0
     if differing:
         problems.append(f"file and integer simulation differ in {differing} values, want 0")
     if fidelity.drop > request.max_drop:

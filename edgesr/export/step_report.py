@@ -61,6 +61,7 @@ def step_report(export: "StepExport") -> dict[str, Any]:
             }
             for step, group in zip(schedule.steps, _groups(export), strict=True)
         ],
+        "centre": None if export.centre is None else export.centre.to_json(),
         "same_operators": all(one == first for one in operators.values()),
         "operators": dict(Counter(first)),
         "operator_list": first,

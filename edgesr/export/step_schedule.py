@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 import torch
 
+from edgesr.diffusion.centre import regression_of
 from edgesr.diffusion.conditioned import network_input
 from edgesr.diffusion.first_order import transition
 from edgesr.diffusion.path import Path
@@ -13,13 +14,15 @@ from edgesr.diffusion.tiles import halo_of
 from edgesr.errors import DiffusionError
 from edgesr.export.stepwise import signature_names
 from edgesr.models.denoiser_files import LoadedDenoiser
-from edgesr.quant.scheme import QParams
-from edgesr.quant.stepwise import Correction
+from edgesr.quant.scheme import GREY_LEVELS, QParams
+from edgesr.quant.stepwise import NO_CORRECTION, Correction
 from edgesr.upscalers.step_schedule import (
+    CENTRE,
     Move,
     OutputGrid,
     PathTables,
     Residual,
+    ScheduledCentre,
     ScheduledStep,
     StepSchedule,
 )
@@ -27,7 +30,6 @@ from edgesr.upscalers.step_schedule import (
 _NONE: Mapping[int, Correction] = MappingProxyType({})
 _ETAS = MappingProxyType({"ddim": 0.0, "ancestral": 1.0})
 """Share of the posterior's noise, by sampler."""
-_UNTOUCHED = Correction(mean=(0.0, 0.0, 0.0), gain=1.0)
 
 
 def step_schedule(
@@ -51,7 +53,7 @@ def step_schedule(
         DiffusionError: another number of grids than steps, or a state at which the prediction does
             not tell the image.
     """
-    names = signature_names(sampled.num_steps)
+    names = signature_names(sampled.num_steps, has_centre=loaded.centre is not None)
     grids = [OutputGrid(scale=1.0, zero_point=0)] * len(names)
     if outputs is not None:
         grids = [OutputGrid(scale=float(o.scale), zero_point=o.zero_point) for o in outputs]
@@ -60,7 +62,7 @@ def step_schedule(
     steps = []
     for name, grid, (state, below) in zip(names, grids, sampled.steps(), strict=True):
         timestep = int(sampled.timesteps[state])
-        correction = corrections.get(timestep, _UNTOUCHED)
+        correction = corrections.get(timestep, NO_CORRECTION)
         steps.append(
             ScheduledStep(
                 signature=name,
@@ -92,7 +94,16 @@ def step_schedule(
             noise=tuple(sampled.noise.tolist()),
         ),
         steps=tuple(steps),
+        centre=_centre(loaded, is_float=outputs is None),
     )
+
+
+def _centre(loaded: LoadedDenoiser, *, is_float: bool) -> ScheduledCentre | None:
+    regression = regression_of(loaded.centre)
+    if regression is None:
+        return None
+    zero_point = 0 if is_float else GREY_LEVELS.zero_point
+    return ScheduledCentre(signature=CENTRE, halo=regression.halo, zero_point=zero_point)
 
 
 def _shown(whole: Path, timestep: int) -> float:

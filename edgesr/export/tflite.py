@@ -13,7 +13,8 @@ from edgesr.export.sheet import Constants, Sheet
 from edgesr.graph.graph import Graph
 from edgesr.graph.ops import WeightedOp
 from edgesr.quant.affine import bias_scales
-from edgesr.quant.scheme import BITS, CODE_MIN, QuantizedGraph
+from edgesr.quant.mixed import refusal
+from edgesr.quant.scheme import BITS, CODE_MIN, MIXED, QuantizedGraph
 from edgesr.quant.weights import channel_axis
 
 Io = Literal["int8", "uint8", "float32"]
@@ -127,6 +128,8 @@ def refuse_widths(quantized: QuantizedGraph, *, activations: int) -> None:
     Raises:
         GraphError: names the first tensor or weight of another width.
     """
+    if quantized.scheme == MIXED:
+        raise GraphError(f"{quantized.graph.name}: {refusal(quantized)}")
     found = {f"tensor {name}": one.bits for name, one in quantized.qparams.items()}
     weights = {f"weight of layer {name}": one.bits for name, one in quantized.weights.items()}
     allowed = {BITS, activations}

@@ -12,7 +12,8 @@ from typing import Any, get_args
 
 from torch import Tensor
 
-from edgesr.errors import CheckpointError
+from edgesr.binary.style import OWN, OWN_NAME, StyleChoice
+from edgesr.errors import CheckpointError, ConfigError
 from edgesr.models.centre import CentreNetwork, pack_centre, unpack_centre
 from edgesr.models.checkpoint import (
     SCHEDULE_KEY,
@@ -27,6 +28,7 @@ from edgesr.models.denoiser import Denoiser, Prediction
 from edgesr.models.denoisers import DENOISERS, DenoiserDescriptor, build_denoiser
 
 _PARAMETERS, _PREDICTION = "schedule_parameters", "prediction"
+_STYLE, _GROUPS = "binary_style", "binary_groups"
 _SAMPLING_STEPS, _DISTILLED = "sampling_steps", "distilled_by"
 _SAVE_AGAIN = "save it with save_denoiser"
 
@@ -62,6 +64,7 @@ class LoadedDenoiser:
         metadata: what the file says of itself (steps, recipe, commit...); text only.
         path: the file that the weights came from.
         centre: the network that makes the centre of its path; None where that is bicubic.
+        style: of its convolutions of one bit.
     """
 
     module: Denoiser
@@ -72,21 +75,7 @@ class LoadedDenoiser:
     metadata: Mapping[str, str]
     path: Path
     centre: CentreNetwork | None = None
-
-    def want_bicubic(self, what: str) -> None:
-        """Refuse a centre that a network makes where only the bicubic one is known.
-
-        Args:
-            what: does not know it, such as ``edgesr export``.
-
-        Raises:
-            CheckpointError: the centre is another one.
-        """
-        if self.centre is not None:
-            raise CheckpointError(
-                f"{self.path}: its centre is made by a {self.centre.descriptor.name}, but {what} "
-                "knows the bicubic one only; name a denoiser that was trained without --centre"
-            )
+    style: StyleChoice = OWN
 
 
 def save_denoiser(  # noqa: PLR0913 - what a denoiser is useless without
@@ -98,6 +87,7 @@ def save_denoiser(  # noqa: PLR0913 - what a denoiser is useless without
     schedule: Schedule,
     prediction: Prediction,
     centre: CentreNetwork | None = None,
+    style: StyleChoice = OWN,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write the state dict of denoiser ``model`` to a safetensors file, atomically.
@@ -127,6 +117,8 @@ def save_denoiser(  # noqa: PLR0913 - what a denoiser is useless without
     }
     if schedule.sampling_steps is not None:
         facts[_SAMPLING_STEPS] = str(schedule.sampling_steps)
+    if style != OWN:
+        facts |= {_STYLE: style.name, _GROUPS: str(style.groups)}
     save_weights(path, {**state, **tensors}, model=model, scale=scale, metadata=facts)
 
 
@@ -181,7 +173,8 @@ def denoiser_of_state(
     if factor not in descriptor.scales:
         wanted = ", ".join(map(str, descriptor.scales))
         raise CheckpointError(f"{path}: is of scale {factor}, want one of {wanted}; train again")
-    module = build_denoiser(name, factor)
+    style = style_of_file(path, metadata)
+    module = _built(path, name, factor, style)
     state, centre = unpack_centre(path, state, metadata, scale=factor)
     load_state(path, module, state, f"{name} x{factor}")
     module.prediction = prediction
@@ -194,7 +187,29 @@ def denoiser_of_state(
         metadata=metadata,
         path=path,
         centre=centre,
+        style=style,
     )
+
+
+def style_of_file(path: Path, metadata: Mapping[str, str]) -> StyleChoice:
+    """Return the style of one-bit convolutions that a file says it has.
+
+    Raises:
+        CheckpointError: its number of groups is none.
+    """
+    groups = metadata.get(_GROUPS, "0")
+    if not groups.isdecimal():
+        raise CheckpointError(
+            f"{path}: says {_GROUPS} {groups[:80]!r}, want a whole number; {_SAVE_AGAIN}"
+        )
+    return StyleChoice(name=metadata.get(_STYLE, OWN_NAME), groups=int(groups))
+
+
+def _built(path: Path, name: str, scale: int, style: StyleChoice) -> Denoiser:
+    try:
+        return build_denoiser(name, scale, style)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}; update edgesr or {_SAVE_AGAIN}") from error
 
 
 def _factor(path: Path, metadata: Mapping[str, str]) -> int | None:

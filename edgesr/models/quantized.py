@@ -21,8 +21,18 @@ from edgesr.models.checkpoint import (
     save_weights,
     weights_file,
 )
+from edgesr.quant.mixed import (
+    Assignment,
+    assigned_layer_bits,
+    assigned_tensor_bits,
+    assignment_of,
+    from_text,
+    to_text,
+)
 from edgesr.quant.scheme import (
     GREY_LEVELS,
+    INT8,
+    MIXED,
     SCHEMES,
     QParams,
     QuantizedGraph,
@@ -35,6 +45,7 @@ from edgesr.quant.widths import layer_bits, tensor_bits
 _FLOAT = "float."
 _GRID = "grid."
 _LAYER = "layer."
+_ASSIGNMENT = "precisions"
 _LAYER_KEYS = {
     "weight": torch.float32,
     "bias": torch.float32,
@@ -63,6 +74,16 @@ def save_quantized(
     floats = teacher.module.state_dict()
     # copies: the graph may hold the same memory, and safetensors refuses shared tensors
     state = {f"{_FLOAT}{key}": value.detach().clone() for key, value in floats.items()}
+    state |= pack_integers(quantized)
+    facts = {**metadata, SCHEME_KEY: quantized.scheme}
+    if quantized.scheme == MIXED:
+        facts[_ASSIGNMENT] = to_text(assignment_of(quantized))
+    save_weights(path, state, model=teacher.descriptor.name, scale=teacher.scale, metadata=facts)
+
+
+def pack_integers(quantized: QuantizedGraph) -> dict[str, Tensor]:
+    """Return what a file holds of a quantized network; ``unpack_integers`` undoes it."""
+    state: dict[str, Tensor] = {}
     for name, grid in quantized.qparams.items():
         state[f"{_GRID}{name}.scale"] = torch.from_numpy(np.array([grid.scale], np.float32))
         state[f"{_GRID}{name}.zero_point"] = torch.tensor([grid.zero_point], dtype=torch.int32)
@@ -71,9 +92,9 @@ def save_quantized(
             integers = quantized.weights[op.name]
             values = (op.weight, op.bias, integers.values, integers.scales, integers.bias)
             for key, value in zip(_LAYER_KEYS, values, strict=True):
-                state[f"{_LAYER}{op.name}.{key}"] = torch.from_numpy(np.ascontiguousarray(value))
-    facts = {**metadata, SCHEME_KEY: quantized.scheme}
-    save_weights(path, state, model=teacher.descriptor.name, scale=teacher.scale, metadata=facts)
+                # a copy: graph and file must not share memory
+                state[f"{_LAYER}{op.name}.{key}"] = torch.from_numpy(np.array(value, order="C"))
+    return state
 
 
 def load_exportable(
@@ -94,22 +115,45 @@ def load_exportable(
     scheme = metadata.get(SCHEME_KEY)
     if scheme is None:
         return model_of_state(path, state, metadata, model=model, scale=scale), None
-    if scheme not in SCHEMES:
+    if scheme not in {*SCHEMES, MIXED}:
         known = ", ".join(SCHEMES)
         raise CheckpointError(f"{path}: is of scheme {scheme}, want one of {known}; update edgesr")
     floats = {k.removeprefix(_FLOAT): v for k, v in state.items() if k.startswith(_FLOAT)}
     teacher = model_of_state(path, floats, metadata, model=model, scale=scale)
     graph = float_graph(teacher.module, teacher.descriptor.name)
     try:
-        return teacher, _quantized(path, graph, state, SCHEMES[scheme])
+        if scheme == MIXED:
+            layers = from_text(metadata.get(_ASSIGNMENT, ""), graph)
+            return teacher, unpack_integers(path, graph, state, INT8, layers)
+        return teacher, unpack_integers(path, graph, state, SCHEMES[scheme])
     except GraphError as error:
         raise CheckpointError(f"{path}: {error}; use an earlier checkpoint") from error
 
 
-def _quantized(
-    path: Path, graph: Graph, state: Mapping[str, Tensor], scheme: Scheme
+def unpack_integers(
+    path: Path,
+    graph: Graph,
+    state: Mapping[str, Tensor],
+    scheme: Scheme,
+    assignment: Assignment | None = None,
 ) -> QuantizedGraph:
+    """Return the quantized network whose tensors ``pack_integers`` gave.
+
+    Args:
+        path: file, for messages.
+        graph: float network, see ``float_graph``.
+        state: tensors by name; others are ignored.
+        scheme: of the integers.
+        assignment: precision by layer, where the integers are in mixed precision.
+
+    Raises:
+        CheckpointError: a tensor is missing, of another shape or dtype, or out of range.
+        GraphError: a grid's scale is not positive and finite.
+    """
     tensors, layers = tensor_bits(graph, scheme), layer_bits(graph, scheme)
+    if assignment is not None:
+        tensors = assigned_tensor_bits(graph, assignment)
+        layers = assigned_layer_bits(graph, assignment)
     names = [*(spec.name for spec in graph.inputs), *(op.output for op in graph.ops)]
     qparams = {
         name: QParams(
@@ -142,7 +186,8 @@ def _quantized(
             values=values, scales=scales, bias=integer_bias, bits=layers[op.name]
         )
     graph = replace(graph, ops=tuple(ops))
-    return QuantizedGraph(graph=graph, qparams=qparams, weights=weights, scheme=scheme.name)
+    name = scheme.name if assignment is None else MIXED
+    return QuantizedGraph(graph=graph, qparams=qparams, weights=weights, scheme=name)
 
 
 def _tensor(

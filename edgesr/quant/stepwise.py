@@ -40,12 +40,16 @@ class Correction:
     """What the host takes out of a step's prediction: ``(prediction - mean) / gain``.
 
     Attributes:
-        mean: of the error by colour, in the prediction's units.
-        gain: of integers over float, around 1.
+        mean: of the error by colour, in the prediction's units; float32 numbers, as hosts compute.
+        gain: of integers over float, around 1; likewise.
     """
 
     mean: tuple[float, float, float]
     gain: float
+
+
+NO_CORRECTION = Correction(mean=(0.0, 0.0, 0.0), gain=1.0)
+"""Changes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,6 +88,7 @@ class StepwiseModel:
         schedule: name of the path that the network was trained on.
         schedule_parameters: of that path, before any respacing.
         corrections: by timestep, what the sampler corrects; empty for nothing.
+        centre: the network that makes the centre, grey levels in and out; None for bicubic.
     """
 
     steps: tuple[StepModel, ...]
@@ -94,6 +99,7 @@ class StepwiseModel:
     schedule: str
     schedule_parameters: Mapping[str, Any]
     corrections: Mapping[int, Correction] = field(default_factory=lambda: MappingProxyType({}))
+    centre: QuantizedGraph | None = None
 
     def __post_init__(self) -> None:
         """Refuse steps that cannot share one file.

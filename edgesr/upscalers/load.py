@@ -54,13 +54,14 @@ def load_upscaler(
 
     Raises:
         CheckpointError: there is no such name or file, or it is damaged or of another scale.
-        UsageError: ``bicubic`` without a scale, or steps or a colour fix for what is no denoiser.
+        UsageError: ``bicubic`` without a scale, or sampling asked of what is no denoiser.
         DiffusionError: more steps than the denoiser's path has, or no such sampler or colour fix.
         MissingDependencyError: the package that runs it is not installed.
     """
     if str(source) == "bicubic":
         if scale is None:
             raise UsageError("bicubic has no scale of its own; give --scale")
+        _refuse_sampling(source, sampling)
         return BicubicUpscaler(scale=scale)
     entry = find_entry(source, steps=sampling.steps)
     path = Path(source) if entry is None else entry.intact(entry.runs)
@@ -166,8 +167,10 @@ def _network(path: Path, options: _Options, sampling: Sampling) -> Upscaler:
     return TorchUpscaler(path, model=model, scale=scale, threads=threads)
 
 
-def _refuse_sampling(path: Path, sampling: Sampling) -> None:
+def _refuse_sampling(source: str | Path, sampling: Sampling) -> None:
     if sampling.steps is not None:
-        raise UsageError(f"{path}: is no diffusion denoiser and has no steps; drop --steps")
-    if sampling.colour_fix is not None:
-        raise UsageError(f"{path}: is no diffusion denoiser; drop --colour-fix")
+        raise UsageError(f"{source}: is no diffusion denoiser and has no steps; drop --steps")
+    for field in ("seed", "sampler", "colour_fix"):
+        if getattr(sampling, field) != getattr(FULL, field):
+            flag = field.replace("_", "-")
+            raise UsageError(f"{source}: is no diffusion denoiser; drop --{flag}")

@@ -1,7 +1,7 @@
 """Denoisers of an ``.esb`` file: packed convolutions inside the torch network that names them.
 
-Convolutions of one bit run in edgesr's kernel; what is float (ends, norms, attention, timestep)
-runs in torch, from the file's half-precision values.
+Convolutions of one bit run in edgesr's kernel; what is float (ends, norms, attention, timestep, and
+the network that makes the centre) runs in torch, from the file's half-precision values.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,11 @@ from edgesr.binary.conv import BinaryConv2d
 from edgesr.binary.esb import EsbFile, read_esb
 from edgesr.binary.packed import TABLES, BinaryParts, PackedConv2d
 from edgesr.binary.style import BinaryStyle
-from edgesr.errors import CheckpointError
+from edgesr.errors import CheckpointError, ConfigError
+from edgesr.models.centre import CentreNetwork, pack_centre, unpack_centre
 from edgesr.models.checkpoint import agree
 from edgesr.models.denoiser import Denoiser, Prediction
-from edgesr.models.denoiser_files import LoadedDenoiser, Schedule
+from edgesr.models.denoiser_files import LoadedDenoiser, Schedule, style_of_file
 from edgesr.models.denoisers import DENOISERS, DenoiserDescriptor, build_denoiser
 
 SCHEMA = "edgesr/esb/1"
@@ -70,9 +71,10 @@ def packed_denoiser(
     descriptor = _descriptor(path, agree(path, "model", _text(path, about, "model"), model))
     factor = agree(path, "scale", _scale(path, descriptor, about.get("scale")), scale)
     schedule, prediction = _schedule(path, about), _prediction(path, about.get("prediction"))
+    metadata = _metadata(path, about)
     with torch.device("meta"):  # the weights come from the file
-        network = build_denoiser(descriptor.name, factor)
-    rest = _pack(path, network, content, kernel)
+        network = _network(path, descriptor, factor, metadata)
+    rest, centre = _centre(path, _pack(path, network, content, kernel), metadata, factor)
     _load(path, network, rest)
     network.prediction = prediction
     module: nn.Module = network
@@ -83,8 +85,10 @@ def packed_denoiser(
         scale=factor,
         schedule=schedule,
         prediction=prediction,
-        metadata=_metadata(path, about),
+        metadata=metadata,
         path=path,
+        centre=centre,
+        style=style_of_file(path, metadata),
     )
 
 
@@ -110,6 +114,18 @@ def _pack(
         parent, _, last = name.rpartition(".")
         setattr(network.get_submodule(parent), last, PackedConv2d(parts, kernel=kernel))
     return rest
+
+
+def _centre(
+    path: Path,
+    rest: Mapping[str, np.ndarray[Any, Any]],
+    metadata: Mapping[str, str],
+    scale: int,
+) -> tuple[dict[str, np.ndarray[Any, Any]], CentreNetwork | None]:
+    """Return the tensors that are not the centre's, and the network that makes it."""
+    state = {name: torch.from_numpy(value.astype(np.float32)) for name, value in rest.items()}
+    own, centre = unpack_centre(path, state, metadata, scale=scale)
+    return {name: rest[name] for name in own}, centre
 
 
 def _parts(
@@ -153,6 +169,15 @@ def _load(path: Path, network: Denoiser, rest: Mapping[str, np.ndarray[Any, Any]
             )
     state = {name: torch.from_numpy(value.astype(np.float32)) for name, value in rest.items()}
     network.load_state_dict(state, assign=True)
+
+
+def _network(
+    path: Path, descriptor: DenoiserDescriptor, scale: int, metadata: Mapping[str, str]
+) -> Denoiser:
+    try:
+        return build_denoiser(descriptor.name, scale, style_of_file(path, metadata))
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}; update edgesr or {_AGAIN}") from error
 
 
 def _descriptor(path: Path, name: str) -> DenoiserDescriptor:
@@ -217,6 +242,6 @@ def esb_about(loaded: LoadedDenoiser, styles: Mapping[str, BinaryStyle]) -> dict
         "schedule_parameters": dict(loaded.schedule.parameters),
         "sampling_steps": loaded.schedule.sampling_steps,
         "is_distilled": loaded.schedule.is_distilled,
-        "metadata": dict(loaded.metadata),
+        "metadata": {**loaded.metadata, **pack_centre(loaded.centre)[1]},
         "styles": {name: asdict(style) for name, style in styles.items()},
     }

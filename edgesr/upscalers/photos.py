@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesr.errors import ImageError, OutputError, UsageError
+from edgesr.errors import DataError, DiffusionError, ImageError, OutputError, UsageError
 from edgesr.images import Picture, can_write, list_images, read_picture, write_picture
 from edgesr.imresize import upscale_bicubic
 from edgesr.upscalers.protocol import Upscaler, upscale_image
@@ -124,7 +124,10 @@ def upscale_file(
             f"{job.source}: has transparency, which {job.target.suffix} cannot hold; use --ext png"
         )
     start = time.perf_counter()
-    result = upscale_picture(picture, upscaler, tile=tile, keep_grey=keep_grey, on_tile=on_tile)
+    try:
+        result = upscale_picture(picture, upscaler, tile=tile, keep_grey=keep_grey, on_tile=on_tile)
+    except (DataError, DiffusionError) as error:  # among many files, say which
+        raise type(error)(f"{job.source}: {error}") from error
     seconds = time.perf_counter() - start
     write_picture(job.target, result)
     return Upscaled(job=job, size_in=_size(picture), size_out=_size(result), seconds=seconds)

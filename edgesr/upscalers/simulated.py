@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edgesr.errors import CheckpointError
 from edgesr.models.quantized import load_exportable
 from edgesr.quant.image import upscale_simulated
-from edgesr.quant.scheme import SCHEMES
+from edgesr.quant.scheme import scheme_label
 
 
 class SimulatedUpscaler:
@@ -44,7 +44,7 @@ class SimulatedUpscaler:
         loaded, quantized = load_exportable(path, model=model, scale=scale)
         if quantized is None:
             raise CheckpointError(f"{path}: holds no integers; quantize it with edgesr quantize")
-        self.name = f"{path} ({SCHEMES[quantized.scheme].label})"
+        self.name = f"{path} ({scheme_label(quantized.scheme)})"
         self.scale = loaded.scale
         self.halo: int | None = loaded.descriptor.receptive_field // 2
         self._quantized = quantized

@@ -37,7 +37,7 @@ def sample(
         ``(s h, s w, 3)`` grey levels in [0, 255], not rounded.
     """
     image = lr.astype(np.float32) / _HALF - np.float32(1)
-    centre = imresize(image.astype(np.float64), scale=schedule.scale).astype(np.float32)
+    centre = centre_of(lr, schedule, run)
     offset: Image = centre if schedule.centred else np.zeros_like(centre)
     shape = (centre.shape[0], centre.shape[1], centre.shape[2])
     x = offset + np.float32(schedule.start_noise) * draw(schedule.steps[0].state, shape)
@@ -57,6 +57,19 @@ def sample(
             x += np.float32(move.spread) * draw(step.state - 1, shape)
     levels: Image = ((x + np.float32(1)) * _HALF).clip(0, 255)
     return levels
+
+
+def centre_of(lr: NDArray[np.uint8], schedule: StepSchedule, run: Run) -> Image:
+    """Return the centre ``(s h, s w, 3)``: bicubic, or what the file's own signature gives."""
+    if schedule.centre is None:
+        image = (lr.astype(np.float32) / _HALF - np.float32(1)).astype(np.float64)
+        return imresize(image, scale=schedule.scale).astype(np.float32)
+    zero_point = schedule.centre.zero_point
+    codes = (lr.astype(np.int16) + zero_point).astype(schedule.io)
+    found = run(schedule.centre.signature, {"lr": codes}).astype(np.float32)
+    levels = (found - np.float32(zero_point)).clip(0, 255)
+    centre: Image = levels.astype(np.float32) / _HALF - np.float32(1)
+    return centre
 
 
 def encode(image: Image, io: str) -> NDArray[Any]:

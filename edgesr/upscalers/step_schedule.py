@@ -5,6 +5,7 @@ that depends on the path is a number in it, so a host needs no formula of any sc
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from edgesr.litert import read_metadata
 SCHEMA = "edgesr/step_schedule/1"
 METADATA_KEY = "edgesr_schedule"
 SUFFIX = ".schedule.json"
+CENTRE = "centre"
+"""The signature of the network that makes the centre, and the name of its output."""
 _EXPORT_AGAIN = "export the file again"
 
 
@@ -92,6 +95,22 @@ class PathTables:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScheduledCentre:
+    """The signature that makes the centre; what goes in and comes out are grey levels.
+
+    Attributes:
+        signature: of the file; it has the one input ``lr``.
+        halo: low-resolution pixels that a window of it reads beyond what it keeps.
+        zero_point: a number stands for ``number - zero_point`` grey levels: -128 in int8, and 0 in
+            float32, where the output is to be clipped to [0, 255].
+    """
+
+    signature: str
+    halo: int
+    zero_point: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepSchedule:
     """Everything that a host must know beside the file.
 
@@ -102,11 +121,12 @@ class StepSchedule:
             sees the whole image.
         io: dtype of inputs and output, ``int8`` or ``float32``. The code of a real number ``v`` in
             [-1, 1] is ``rint((v + 1) * 127.5) - 128``, clipped to int8.
-        centred: whether the offset ``o`` is the bicubic enlargement; else it is 0.
+        centred: whether the offset ``o`` is the centre; else it is 0.
         prediction: what the network was trained to predict, for people.
         start_noise: the start is ``o + start_noise n``.
         path: tables.
         steps: in sampling order, the noisiest first.
+        centre: what makes the centre; None for bicubic enlargement.
     """
 
     scale: int
@@ -118,6 +138,13 @@ class StepSchedule:
     start_noise: float
     path: PathTables
     steps: tuple[ScheduledStep, ...]
+    centre: ScheduledCentre | None = None
+
+    @property
+    def signatures(self) -> tuple[str, ...]:
+        """Signatures of the file in its order: the steps, then the centre where it has one."""
+        steps = tuple(step.signature for step in self.steps)
+        return steps if self.centre is None else (*steps, self.centre.signature)
 
     @property
     def samplers(self) -> tuple[str, ...]:
@@ -127,7 +154,10 @@ class StepSchedule:
 
 def to_text(schedule: StepSchedule) -> str:
     """Return the JSON text of a schedule."""
-    return json.dumps({"schema": SCHEMA, **asdict(schedule)}, allow_nan=False)
+    facts = asdict(schedule)
+    if schedule.centre is None:
+        del facts["centre"]  # as files were before there was another than the bicubic one
+    return json.dumps({"schema": SCHEMA, **facts}, allow_nan=False)
 
 
 def from_text(text: str, where: str) -> StepSchedule:
@@ -157,7 +187,8 @@ def from_text(text: str, where: str) -> StepSchedule:
             signal=tuple(tables["signal"]),
             noise=tuple(tables["noise"]),
         )
-        schedule = StepSchedule(**document, path=path, steps=steps)
+        centre = _centre(document.pop("centre", None))
+        schedule = StepSchedule(**document, path=path, steps=steps, centre=centre)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"{where}: schedule cannot be read ({' '.join(str(error).split())}); {_EXPORT_AGAIN}"
@@ -190,8 +221,26 @@ def read_schedule(model: Path) -> StepSchedule | None:
         raise CheckpointError(f"{beside}: cannot be read ({error}); {_EXPORT_AGAIN}") from error
 
 
+def _centre(entry: dict[str, Any] | None) -> ScheduledCentre | None:
+    if entry is None:
+        return None
+    centre = ScheduledCentre(**entry)
+    numbers = [centre.halo, centre.zero_point]
+    if not all(type(one) is int for one in numbers) or centre.halo < 0:
+        raise ValueError(
+            f"{centre.signature}: halo {centre.halo!r} and zero_point {centre.zero_point!r}, want "
+            "whole numbers and a halo from 0"
+        )
+    return centre
+
+
 def _step(entry: dict[str, Any]) -> ScheduledStep:
     red, green, blue = entry.pop("mean")
+    if not all(map(math.isfinite, (red, green, blue, entry["gain"]))) or entry["gain"] <= 0:
+        raise ValueError(
+            f"{entry['signature']}: mean {[red, green, blue]} and gain {entry['gain']}, want "
+            "finite numbers and a positive gain"
+        )
     return ScheduledStep(
         mean=(red, green, blue),
         output=OutputGrid(**entry.pop("output")),

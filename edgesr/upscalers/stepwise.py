@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 
 from edgesr.diffusion.plane import frame_noise
 from edgesr.errors import CheckpointError, DataError, UsageError
-from edgesr.litert import SignatureModel, open_signatures
+from edgesr.litert import IoGrid, SignatureModel, open_signatures
 from edgesr.tiling import Tile, plan_tiles
 from edgesr.upscalers.step_loop import Run, sample
-from edgesr.upscalers.step_schedule import StepSchedule, read_schedule
+from edgesr.upscalers.step_schedule import (
+    CENTRE,
+    ScheduledCentre,
+    StepSchedule,
+    read_schedule,
+)
 from edgesr.upscalers.tflite import usable_cpus
 
 Evaluate = Callable[[str, Mapping[str, NDArray[Any]]], NDArray[Any]]
@@ -39,7 +44,7 @@ class StepwiseUpscaler:
 
     Raises:
         CheckpointError: the file is missing, damaged, without schedule, lacks the signature of a
-            step, or is of another scale or number of steps.
+            step or of the centre, or is of another scale or number of steps.
         UsageError: the file has no moves for the sampler.
         MissingDependencyError: no LiteRT is installed.
     """
@@ -104,7 +109,8 @@ class StepwiseUpscaler:
         Args:
             lr: ``(h, w, 3)`` RGB uint8.
             tile: longest side of a window in low-resolution pixels, 0 for one piece.
-            on_tile: called with the number of windows done in all steps and their total.
+            on_tile: called with the number of windows done, of the centre's network and in all
+                steps, and their total.
 
         Raises:
             DataError: ``tile`` is too small, or as for a call.
@@ -119,7 +125,7 @@ class StepwiseUpscaler:
                 )
             tile = 0
         tiles = tiles_of(size, self._schedule, tile=tile)
-        done, total = itertools.count(1), self.num_steps * len(tiles)
+        done, total = itertools.count(1), sum(map(len, tiles.values()))
 
         def step_on() -> None:
             if on_tile is not None:
@@ -137,11 +143,13 @@ class StepwiseUpscaler:
 
 
 def check_fits(file: SignatureModel, schedule: StepSchedule) -> None:
-    """Check that a file has every step of a schedule, on the grids that the schedule names.
+    """Check that a file has what a schedule names, on its grids: every step, and the centre.
 
     Raises:
-        CheckpointError: names the step.
+        CheckpointError: names the step, or the centre.
     """
+    if schedule.centre is not None:
+        _check_centre(file, schedule, schedule.centre)
     for step in schedule.steps:
         if step.signature not in file.signatures:
             raise CheckpointError(
@@ -162,8 +170,36 @@ def check_fits(file: SignatureModel, schedule: StepSchedule) -> None:
             )
 
 
-def tiles_of(size: tuple[int, int], schedule: StepSchedule, *, tile: int) -> list[Tile]:
-    """Return the windows of an image of ``(h, w)``; one for ``tile`` 0.
+def _check_centre(file: SignatureModel, schedule: StepSchedule, centre: ScheduledCentre) -> None:
+    name = centre.signature
+    if name not in file.signatures:
+        raise CheckpointError(
+            f"{file.name}: its schedule takes the centre from signature {name!r}, the file has "
+            f"{', '.join(file.signatures)}; export it again"
+        )
+    grids = file.input_grids(name)
+    found = {*((key, grid) for key, grid in grids.items()), (CENTRE, file.output_grid(name))}
+    wanted = IoGrid(dtype=np.dtype(schedule.io), scale=1.0, zero_point=centre.zero_point)
+    if found != {(_SMALLEST, wanted), (CENTRE, wanted)}:
+        listed = ", ".join(
+            f"{key} {grid.dtype.name} on scale {grid.scale:g}, zero point {grid.zero_point}"
+            for key, grid in sorted(found, key=lambda one: one[0])
+        )
+        raise CheckpointError(
+            f"{file.name}: signature {name} has {listed}, the schedule says {_SMALLEST} and an "
+            f"output of {schedule.io} on scale 1, zero point {centre.zero_point}; it is another "
+            "file's, export again"
+        )
+    higher, wider = file.enlargement(name)
+    if (higher, wider) != (schedule.scale, schedule.scale):
+        raise CheckpointError(
+            f"{file.name}: signature {name} enlarges {higher:g} times in height and {wider:g} in "
+            f"width, the schedule is for x{schedule.scale}; export it again"
+        )
+
+
+def tiles_of(size: tuple[int, int], schedule: StepSchedule, *, tile: int) -> dict[str, list[Tile]]:
+    """Return the windows of an image of ``(h, w)`` by signature; one each for ``tile`` 0.
 
     Raises:
         DataError: the tile is too small, or the network sees the whole image.
@@ -172,37 +208,45 @@ def tiles_of(size: tuple[int, int], schedule: StepSchedule, *, tile: int) -> lis
     if schedule.halo is None and longest < max(size):
         raise DataError("the network sees the whole image and cannot be tiled; use tile 0")
     halo = schedule.halo or 0
-    return plan_tiles(size, tile=longest, multiple=schedule.multiple, halo=halo)
+    tiles = plan_tiles(size, tile=longest, multiple=schedule.multiple, halo=halo)
+    found = {step.signature: tiles for step in schedule.steps}
+    if schedule.centre is not None:
+        reach = schedule.centre.halo
+        found[schedule.centre.signature] = plan_tiles(size, tile=longest, multiple=1, halo=reach)
+    return found
 
 
 def windowed(
     evaluate: Evaluate,
     schedule: StepSchedule,
-    tiles: Sequence[Tile],
+    tiles: Mapping[str, Sequence[Tile]],
     *,
     on_tile: Callable[[], None] | None = None,
 ) -> Run:
     """Return what runs a signature on whole images, window by window.
 
-    Sides that are no multiple of the network's are padded by reflection of low-resolution pixels,
-    whose blocks of the enlarged images stay as they are.
+    Sides that are no multiple of the steps' are padded by reflection of low-resolution pixels,
+    whose blocks of the enlarged images stay as they are. The centre's network needs no multiple.
     """
-    scale = schedule.scale
+    scale, centre = schedule.scale, schedule.centre
 
     def run(signature: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         joined: NDArray[Any] | None = None
-        for tile in tiles:
+        is_centre = centre is not None and signature == centre.signature
+        multiple = 1 if is_centre else schedule.multiple
+        high, wide, channels = inputs[_SMALLEST].shape
+        for tile in tiles[signature]:
             size = (tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start)
             window = {}
             for name, image in inputs.items():
                 factor = 1 if name == _SMALLEST else scale
                 rows, columns = (span.enlarged(factor) for span in (tile.rows, tile.columns))
                 part = image[rows.read, columns.read]
-                window[name] = _padded(part, size, factor, schedule.multiple)[None]
+                window[name] = _padded(part, size, factor, multiple)[None]
             output = evaluate(signature, window)[0]
             rows, columns = (span.enlarged(scale) for span in (tile.rows, tile.columns))
             if joined is None:
-                joined = np.empty(inputs["x"].shape, output.dtype)
+                joined = np.empty((scale * high, scale * wide, channels), output.dtype)
             joined[rows.kept, columns.kept] = output[rows.inner, columns.inner]
             if on_tile is not None:
                 on_tile()

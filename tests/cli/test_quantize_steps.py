@@ -3,15 +3,24 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from edgesr.bench.step_quantization import sampled_by
 from edgesr.cli import run
 from edgesr.diffusion.integer_files import load_steps
+from edgesr.diffusion.integer_steps import IntegerNetwork
+from edgesr.diffusion.schedules import resshift
+from edgesr.export.read import read_signatures
+from edgesr.export.step_parity import simulation, trajectory
+from edgesr.images import read_image
 from edgesr.models import build_model
 from edgesr.models.checkpoint import save_weights
 from edgesr.models.denoiser_files import Schedule, save_denoiser
 from edgesr.models.denoisers import build_denoiser
+from edgesr.quant.stepwise import Correction
+from edgesr.upscalers.step_schedule import from_text, read_schedule
 
 QUICK = ["--rounding", "nearest", "--bias-correction", "none", "--no-equalize"]
 
@@ -67,12 +76,44 @@ def test_trained_steps_are_written_and_narrow_ones_never_exported(
     assert "W6A6 (simulated), which no kernel computes" in capsys.readouterr().err
 
 
+def test_trained_steps_and_their_corrections_are_exported_and_upscale(
+    checkpoint: Path, photos: Path, held_out: Path, tmp_path: Path
+) -> None:
+    integers, file = tmp_path / "int8.safetensors", tmp_path / "int8.tflite"
+    images = ["--calibration", str(photos), "--data", str(held_out)]
+    asked = ["quantize", str(checkpoint), "--output", str(integers), *images, *QUICK]
+    assert run([*asked, "--qat-steps", "2", "--correct-sampler"]) == 0
+    _, model = load_steps(integers)
+    export = ["export", str(file), "--checkpoint", str(integers), *images, "--max-drop", "9"]
+    assert run(export) == 0
+    schedule = read_schedule(file)
+    assert schedule is not None
+    beside = file.with_suffix(".schedule.json")
+    assert from_text(beside.read_text(), "beside") == schedule
+    written = {step.timestep: Correction(mean=step.mean, gain=step.gain) for step in schedule.steps}
+    assert written == model.corrections
+    assert any(one.gain != 1.0 for one in written.values())
+
+    photo, picture = held_out / "9.png", tmp_path / "picture.png"
+    assert run(["upscale", str(photo), "-n", str(file), "-o", str(picture), "--seed", "3"]) == 0
+    simulated = simulation(read_signatures(file.read_bytes()), kernels="xnnpack")
+    wanted, _ = trajectory(read_image(photo), schedule, simulated, seed=3)
+    found = read_image(picture)
+    assert np.array_equal(found, wanted)
+    # and the network that was trained samples it, but for the last bits of float32
+    sample = sampled_by(IntegerNetwork(model), resshift(num_steps=2), resshift(num_steps=2), seed=3)
+    difference = np.abs(np.rint(sample(read_image(photo))) - found)
+    assert difference.max() <= 2
+    assert difference.mean() < 0.02
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         ([], "compare ways to quantize it with --compare, or write its integers with --output"),
         (["--output", "x.safetensors", "--qat-rank", "2"], "--qat-rank is for training"),
         (["--compare", "--qat-steps", "9"], "--compare runs methods as they are"),
+        (["--compare", "--correct-sampler"], "--compare runs methods as they are"),
         (["--compare", "--with", "x"], "--with is for plain networks"),
     ],
 )
@@ -88,5 +129,6 @@ def test_a_plain_network_has_no_steps_to_train(
 ) -> None:
     path = tmp_path / "net.safetensors"
     save_weights(path, build_model("abpn", 2).state_dict(), model="abpn", scale=2)
-    assert run(["quantize", str(path), "--qat-steps", "9"]) == 2
-    assert "are for diffusion denoisers" in " ".join(capsys.readouterr().err.split())
+    for flags in (["--qat-steps", "9"], ["--correct-sampler"]):
+        assert run(["quantize", str(path), *flags]) == 2
+        assert "are for diffusion denoisers" in " ".join(capsys.readouterr().err.split())

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from edgesr.cli import run
 from edgesr.errors import GateError, GraphError
-from edgesr.export import step_pipeline
+from edgesr.export import step_networks
 from edgesr.export.step_certificate import replay_steps
 from edgesr.export.step_pipeline import StepRequest, export_steps
 from edgesr.export.stepwise import write_steps_float32
@@ -82,7 +82,7 @@ def test_a_file_that_differs_is_kept_as_rejected(
         ops = (*graphs[0].ops[:-2], replace(last, bias=last.bias + 0.5), graphs[0].ops[-1])
         return write([replace(graphs[0], ops=ops), *graphs[1:]], **options)
 
-    monkeypatch.setattr(step_pipeline, "write_steps_float32", wrong)
+    monkeypatch.setattr(step_networks, "write_steps_float32", wrong)
     request = StepRequest(
         output=tmp_path / "out.tflite", precision="float32", calibration=images, max_drop=0.01
     )

@@ -76,9 +76,19 @@ def test_fewer_steps_are_taken_and_named(restless: Path) -> None:
         load_upscaler(restless, sampling=Sampling(steps=9))
 
 
-def test_steps_are_for_denoisers_alone() -> None:
-    with pytest.raises(UsageError, match="has no steps"):
-        load_upscaler("ncnet_x3", sampling=Sampling(steps=4))
+@pytest.mark.parametrize("source", ["ncnet_x3", "bicubic"])
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        (Sampling(steps=4), "has no steps; drop --steps"),
+        (Sampling(seed=1), "is no diffusion denoiser; drop --seed"),
+        (Sampling(sampler="ancestral"), "is no diffusion denoiser; drop --sampler"),
+        (Sampling(colour_fix="low_pass"), "is no diffusion denoiser; drop --colour-fix"),
+    ],
+)
+def test_sampling_is_for_denoisers_alone(source: str, sampling: Sampling, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_upscaler(source, scale=3, sampling=sampling)
 
 
 def test_an_unknown_sampler_and_a_damaged_schedule_are_named(fresh: Path, tmp_path: Path) -> None:

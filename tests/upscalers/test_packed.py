@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import torch
 
 from edgesr.binary.esb import EsbFile, from_bytes, read_esb, to_bytes
 from edgesr.cli import run
-from edgesr.errors import CheckpointError, EdgesrError
+from edgesr.errors import CheckpointError, DataError, EdgesrError
 from edgesr.export.binary import export_binary
 from edgesr.models.denoiser_files import LoadedDenoiser, Schedule, load_denoiser, save_denoiser
 from edgesr.models.denoisers import build_denoiser
 from edgesr.upscalers import load_upscaler
 from edgesr.upscalers.load import is_sampled
 from edgesr.upscalers.packed import binary_layers, load_packed, packed_denoiser
+from tests.export.stepwise_case import made_centre
 
 NAME = "resshift_px_s_1bit"
 
@@ -77,6 +79,29 @@ def test_photographs_are_upscaled_alike_and_from_the_file_alone(
     assert upscaler.name.endswith("(2 steps)")
     apart = np.abs(upscaler(lr).astype(int) - load_upscaler(checkpoint)(lr).astype(int))
     assert apart.mean() < 0.05
+
+
+def test_the_network_of_the_centre_goes_into_the_file_in_half_precision(
+    checkpoint: Path, tmp_path: Path, photo: Callable[..., np.ndarray]
+) -> None:
+    loaded = replace(load_denoiser(checkpoint), centre=made_centre(tmp_path))
+    target = tmp_path / "centred.esb"
+    report = export_binary(loaded, target)
+    assert report.centre_params == loaded.centre.params > 0  # type: ignore[union-attr]
+    found = load_packed(target).centre
+    assert found is not None
+    for name, value in loaded.centre.module.state_dict().items():  # type: ignore[union-attr]
+        assert torch.equal(found.module.state_dict()[name], value.half().float())
+    assert load_packed(target).centre.sha256 == loaded.centre.sha256  # type: ignore[union-attr]
+    lr = photo(12, 16)
+    without = export_binary(load_denoiser(checkpoint), tmp_path / "bicubic.esb")
+    assert without.bytes < report.bytes
+    bicubic = load_upscaler(tmp_path / "bicubic.esb")(lr).astype(int)
+    assert np.abs(load_upscaler(target)(lr) - bicubic).mean() > 1
+    content = read_esb(target)
+    kept = {name: one for name, one in content.tensors.items() if not name.startswith("centre.")}
+    with pytest.raises(CheckpointError, match="weights of its centre, a espcn, are not in it"):
+        packed_denoiser(EsbFile(about=content.about, tensors=kept), target)
 
 
 def test_the_commands_write_and_run_a_file(
@@ -171,3 +196,19 @@ def test_the_official_configuration_fits_in_12_5_megabytes() -> None:
     assert bits == 48_211_968
     tensors = len(network.state_dict()) + len(layers)
     assert bits // 8 + 2 * rest + 4 * factors + tensors * 64 + 100_000 <= 12_500_000
+
+
+def test_a_timestep_outside_is_refused_by_the_packed_network(packed: Path) -> None:
+    network = load_packed(packed).module
+    lr, x_t = torch.rand(1, 3, 8, 8), torch.randn(1, 3, 16, 16)
+    for timestep in (-1, 17):
+        with pytest.raises(DataError, match=rf"timestep {timestep} is outside 0 to 16"):
+            network(x_t, torch.tensor([timestep]), lr)
+
+
+def test_weights_of_a_grouped_convolution_are_refused(packed: Path) -> None:
+    content = read_esb(packed)
+    name = next(key for key, value in content.tensors.items() if value.dtype == np.bool_)
+    grouped = {**content.tensors, name: content.tensors[name][:, ::2]}
+    with pytest.raises(CheckpointError, match=rf"{name} is bool \(32, 16, 3, 3\), want \(32, 32"):
+        packed_denoiser(EsbFile(about=content.about, tensors=grouped), packed)
