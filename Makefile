@@ -6,9 +6,9 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.edgesr-ready
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt
-EXTRAS := train,demo,log,device,dev
+EXTRAS := train,demo,log,mixed,device,dev
 
-.PHONY: setup demo test check gate fmt bench quantization-table diffusion-table diffusion-quant-table binary-table zoo-table wheel clean
+.PHONY: setup demo test check gate fmt bench quantization-table diffusion-table diffusion-quant-table mixed-table binary-table zoo-table wheel clean
 
 setup: $(READY)
 
@@ -55,18 +55,30 @@ diffusion-quant-table: setup
 	$(PYTHON) -m edgesr quantize --docs docs/diffusion-quantization.md \
 	  $(addprefix --results ,$(sort $(wildcard benchmarks/results/diffusion_quantization_*.json)))
 
-# the results in docs/diffusion.md; `edgesr diffusion --results` measures them
+# docs/mixed-precision.md, from what `edgesr mixed --results` measured
+mixed-table: setup
+	$(PYTHON) -m edgesr mixed --docs docs/mixed-precision.md \
+	  $(addprefix --results ,$(sort $(wildcard benchmarks/results/mixed_*.json)))
+
+# the results in docs/diffusion.md; `edgesr diffusion --results` measures them, and
+# `edgesr bench --denoisers --threads 1 --repeats 9 --output` the times
 diffusion-table: setup
 	$(PYTHON) -m edgesr diffusion --docs docs/diffusion.md \
-	  $(addprefix --results ,$(sort $(wildcard benchmarks/results/diffusion_x*.json)))
+	  $(addprefix --results ,$(sort $(wildcard benchmarks/results/diffusion_x*.json \
+	    benchmarks/results/denoiser_steps.json)))
+	$(PYTHON) -m edgesr ablate --docs docs/diffusion.md \
+	  $(addprefix --results ,$(sort $(wildcard benchmarks/results/ablation_dream_*.json)))
 
 # docs/zoo.md from cards and results; `edgesr bench`, `publish` and `ablate` measure them
 zoo-table: setup
 	$(PYTHON) -m edgesr models --docs docs/zoo.md
 
-# the times in docs/binary.md; `python -m edgesr.bench.binary_kernels` measures them
+# the results in docs/binary.md; the same modules without --docs measure them
 binary-table: setup
 	$(PYTHON) -m edgesr.bench.binary_kernels --docs docs/binary.md
+	$(PYTHON) -m edgesr.bench.binary_comparison --docs docs/binary.md
+	$(PYTHON) -m edgesr ablate --docs docs/binary.md \
+	  $(addprefix --results ,$(sort $(wildcard benchmarks/results/ablation_1bit_*.json)))
 
 wheel: setup
 	$(PYTHON) -m build

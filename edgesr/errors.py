@@ -11,7 +11,8 @@ EdgesrError                     3
 ├── DataError                   3   an input is missing, damaged or does not fit
 │   ├── ImageError              3   one image file
 │   ├── DatasetError            3   a folder of images
-│   └── CheckpointError         3   a weights file, run folder or .tflite
+│   ├── CheckpointError         3   a weights file, run folder or .tflite
+│   └── DivergenceError         3   a training that went astray
 ├── GraphError                  3   a network that cannot be captured, quantized or written
 ├── DiffusionError              3   a diffusion path, sampler or network that does not fit or fails
 ├── OutputError                 3   a path that cannot be written
@@ -57,6 +58,10 @@ class DatasetError(DataError):
 
 class CheckpointError(DataError):
     """A weights file, run folder or .tflite is missing, damaged or of another network."""
+
+
+class DivergenceError(DataError):
+    """A training left the finite numbers, or fell far below its best."""
 
 
 class GraphError(EdgesrError):

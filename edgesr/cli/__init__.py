@@ -43,6 +43,7 @@ app.command("edgesr.cli.eval:eval_", name="eval", help="Measure PSNR and SSIM.")
 app.command("edgesr.cli.diffusion:diffusion", help="Compare denoisers, steps and students.")
 app.command("edgesr.cli.export:export", help="Write a verified INT8 or float TFLite file.")
 app.command("edgesr.cli.quantize:quantize", help="Quantize without training, and compare ways.")
+app.command("edgesr.cli.mixed:mixed", help="Assign precisions to layers within a budget.")
 app.command("edgesr.cli.lint:lint", help="Say what an NPU or delegate refuses in a TFLite file.")
 app.command("edgesr.cli.verify:verify", help="Prove that an INT8 file is what was simulated.")
 app.command(
@@ -122,6 +123,7 @@ _EXTRAS = {
     "filelock": "device",
     "flatbuffers": "train",
     "safetensors": "train",
+    "scipy": "mixed",
     "skimage": "demo",
     "tensorboard": "log",
     "tomli_w": "train",

@@ -93,7 +93,7 @@ def int16_grids(graph: Graph, calibration: Calibration) -> dict[str, QParams]:
     for group in dict.fromkeys(groups.values()):
         if group not in grey:
             members = [name for name, one in groups.items() if one == group]
-            grids[group] = _symmetric(members, calibration)
+            grids[group] = symmetric_grid(members, calibration)
     for op in graph.ops:
         if is_selection(op) and groups[op.output] not in grey:
             grids[groups[op.output]] = grids[groups[op.inputs[0]]]
@@ -105,7 +105,8 @@ def int16_grids(graph: Graph, calibration: Calibration) -> dict[str, QParams]:
     }
 
 
-def _symmetric(members: list[str], calibration: Calibration) -> QParams:
+def symmetric_grid(members: list[str], calibration: Calibration) -> QParams:
+    """Return the grid of 16 bits of tensors that share it: zero point 0, twice what was seen."""
     seen = [calibration.observers[name].histogram for name in members]
     largest = max(max(-one.low, one.high) for one in seen)
     limit = (1 << (WIDE_BITS - 1)) - 1

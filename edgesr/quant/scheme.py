@@ -19,6 +19,8 @@ from edgesr.graph.graph import Graph
 
 WI8_AI8 = "wi8_ai8"
 WI8_AI16 = "wi8_ai16"
+MIXED = "mixed"
+"""Widths by layer; see ``mixed``."""
 CODE_MIN, CODE_MAX = -128, 127
 WEIGHT_MAX = 127
 BITS = 8
@@ -68,6 +70,11 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
         )
     }
 )
+
+
+def scheme_label(name: str) -> str:
+    """Return what tables print of a key of ``SCHEMES`` or of ``MIXED``."""
+    return "mixed precision (simulated)" if name == MIXED else SCHEMES[name].label
 
 
 def weight_max(bits: int) -> int:
@@ -153,7 +160,7 @@ class QuantizedGraph:
         graph: structure; its float weights are those that were quantized.
         qparams: grid by tensor name.
         weights: integers by layer name.
-        scheme: a key of ``SCHEMES``.
+        scheme: a key of ``SCHEMES``, or ``MIXED``.
     """
 
     graph: Graph

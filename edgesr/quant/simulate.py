@@ -29,7 +29,7 @@ from edgesr.graph.ops import (
     WeightedOp,
 )
 from edgesr.quant import builtin, xnnpack
-from edgesr.quant.scheme import QParams, QuantizedGraph, QuantizedWeight
+from edgesr.quant.scheme import BITS, QParams, QuantizedGraph, QuantizedWeight
 from edgesr.quant.weights import channel_axis
 
 FLOAT32_EXACT = 2**24
@@ -126,7 +126,9 @@ def step(
             steps = requantize(sums, grids[0], weight.scales, target)
             return _saturate(steps, target, op.activation)
         case Add():
-            steps = family.add(first, values[op.inputs[1]], grids[0], grids[1], target)
+            wide = max(grid.bits for grid in (*grids, target)) > BITS
+            add = _add_wide if wide else family.add
+            steps = add(first, values[op.inputs[1]], grids[0], grids[1], target)
             return _saturate(steps, target, op.activation)
         case Relu() | Relu6():
             kind: Activation = "relu" if isinstance(op, Relu) else "relu6"
@@ -157,6 +159,13 @@ def accumulate(op: WeightedOp, weight: QuantizedWeight, codes: Tensor, source: Q
         torch.from_numpy(weight.bias).to(dtype),
     )
     return sums.round_()
+
+
+def _add_wide(first: Tensor, second: Tensor, a: QParams, b: QParams, target: QParams) -> Tensor:
+    """Add codes of which some have more than 8 bits, which no kernel does: rounded once."""
+    total = (first - a.zero_point).double() * float(a.scale)
+    total += (second - b.zero_point).double() * float(b.scale)
+    return (total / float(target.scale)).round().float()
 
 
 def _saturate(steps: Tensor, target: QParams, activation: Activation) -> Tensor:

@@ -10,7 +10,7 @@ weights are trained here unless a rank is given, and scales are learned by group
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -42,6 +42,14 @@ class StepRates:
     bias_share: float = 1.0 / 2500.0
     weight_scales: float = 1e-4
     activation_scales: float = 5e-4
+
+    def hastened(self, times: float) -> "StepRates":
+        """Return these with the rates of weights and biases so many times as high."""
+        return replace(
+            self,
+            weight_share=times * self.weight_share,
+            bias_share=times * self.bias_share,
+        )
 
 
 class StepsQat(nn.Module):

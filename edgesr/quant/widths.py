@@ -14,7 +14,7 @@ from edgesr.quant.scheme import BITS, Scheme
 def tensor_bits(graph: Graph, scheme: Scheme) -> dict[str, int]:
     """Return the width of every tensor's codes, by name; tensors that share a grid share it."""
     groups = shared_grids(graph)
-    ends = _end_groups(graph, groups)
+    ends = end_groups(graph, groups)
     return {
         name: BITS if group in ends else scheme.activation_bits for name, group in groups.items()
     }
@@ -23,7 +23,7 @@ def tensor_bits(graph: Graph, scheme: Scheme) -> dict[str, int]:
 def layer_bits(graph: Graph, scheme: Scheme) -> dict[str, int]:
     """Return the width of every layer's weights, by name."""
     groups = shared_grids(graph)
-    ends = _end_groups(graph, groups)
+    ends = end_groups(graph, groups)
     layers = [op for op in graph.ops if isinstance(op, (Conv2D, DepthwiseConv2D))]
     return {
         op.name: BITS
@@ -33,8 +33,13 @@ def layer_bits(graph: Graph, scheme: Scheme) -> dict[str, int]:
     }
 
 
-def _end_groups(graph: Graph, groups: dict[str, str]) -> set[str]:
-    """Return the groups of images, of their copies, and of what is added to the output."""
+def end_groups(graph: Graph, groups: dict[str, str]) -> set[str]:
+    """Return the groups of images, of their copies, and of what is added to the output.
+
+    Args:
+        graph: lowered graph.
+        groups: what ``shared_grids`` gives.
+    """
     ends = {groups[name] for name in (*(spec.name for spec in graph.inputs), *graph.outputs)}
     for op in graph.ops:
         if is_selection(op) and groups[op.inputs[0]] in ends:
