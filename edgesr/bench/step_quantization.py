@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgesr.data.layouts import ImagePair, read_pair
+from edgesr.diffusion.centre import regression_of
 from edgesr.diffusion.conditioned import ConditionedDenoiser
 from edgesr.diffusion.integer_steps import IntegerNetwork
 from edgesr.diffusion.path import Path
@@ -19,6 +20,7 @@ from edgesr.diffusion.ranges import from_grey_levels, to_grey_levels
 from edgesr.diffusion.tiles import StepNetwork
 from edgesr.errors import DatasetError
 from edgesr.metrics import measure
+from edgesr.models.centre import CentreNetwork
 from edgesr.perception import load_metrics
 from edgesr.quant.scheme import SCHEMES
 from edgesr.quant.stepwise import INPUT_LEVELS, StepwiseModel, input_codes
@@ -42,6 +44,7 @@ class Trajectories:
         lr: RGB.
         hr: RGB.
         floats: ends of the float trajectories, in [0, 255], not rounded.
+        listed: images that the whole set has.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Trajectories:
     lr: tuple[Picture, ...]
     hr: tuple[Picture, ...]
     floats: tuple[NDArray[np.float32], ...]
+    listed: int
 
 
 class RoundedInputs:
@@ -71,7 +75,14 @@ class RoundedInputs:
         return self._network(codes * float(INPUT_LEVELS.scale), timestep, lr, centre)
 
 
-def sampled_by(network: StepNetwork, whole: Path, path: Path, *, seed: int) -> Sampled:
+def sampled_by(
+    network: StepNetwork,
+    whole: Path,
+    path: Path,
+    *,
+    seed: int,
+    centre: CentreNetwork | None = None,
+) -> Sampled:
     """Return the sampling of one image with ``ddim``, in [0, 255] and not rounded.
 
     Args:
@@ -79,11 +90,14 @@ def sampled_by(network: StepNetwork, whole: Path, path: Path, *, seed: int) -> S
         whole: path that it was trained on.
         path: that is sampled.
         seed: of the noise.
+        centre: makes the centre; None for the bicubic one.
     """
+    regression = regression_of(centre)
 
     def run(lr: Picture) -> NDArray[np.float32]:
         batch = from_grey_levels(torch.from_numpy(lr).permute(2, 0, 1)[None].float())
-        made = ConditionedDenoiser(network, whole).sample(batch, seed=seed, path=path)
+        denoiser = ConditionedDenoiser(network, whole, regression=regression)
+        made = denoiser.sample(batch, seed=seed, path=path)
         levels: NDArray[np.float32] = to_grey_levels(made)[0].permute(1, 2, 0).numpy()
         return levels
 
@@ -114,6 +128,7 @@ def read_trajectories(
         lr=tuple(lr for lr, _ in pairs),
         hr=tuple(hr for _, hr in pairs),
         floats=tuple(sample(lr) for lr, _ in pairs),
+        listed=len(listed),
     )
 
 
@@ -144,6 +159,13 @@ def figures(images: Trajectories, sample: Sampled | None) -> dict[str, float]:
     return {key: round(fmean(row[key] for row in rows), 6) for key in rows[0]}
 
 
+def squared_error(images: Trajectories, sample: Sampled) -> float:
+    """Return the mean over images of the squared error to float, grey levels, nothing rounded."""
+    pairs = zip(images.lr, images.floats, strict=True)
+    errors = [np.square(sample(lr).astype(np.float64) - real).mean() for lr, real in pairs]
+    return round(float(np.mean(errors)), 6)
+
+
 def row(  # noqa: PLR0913 - what a row is made of
     name: str,
     model: StepwiseModel,
@@ -152,6 +174,7 @@ def row(  # noqa: PLR0913 - what a row is made of
     *,
     seed: int,
     seconds: float,
+    centre: CentreNetwork | None = None,
 ) -> dict[str, Any]:
     """Return the results of one way of quantizing as JSON values.
 
@@ -162,9 +185,10 @@ def row(  # noqa: PLR0913 - what a row is made of
         paths: that the network was trained on, and that is sampled.
         seed: of the noise, that of the float trajectories.
         seconds: time that quantization took.
+        centre: makes the centre, in integers as the steps are; None for the bicubic one.
     """
     scheme = SCHEMES[model.steps[0].quantized.scheme]
-    sample = sampled_by(IntegerNetwork(model), *paths, seed=seed)
+    sample = sampled_by(IntegerNetwork(model), *paths, seed=seed, centre=centre)
     return {
         "name": name,
         "scheme": scheme.name,
@@ -188,7 +212,11 @@ def document(
         "network": dict(network),
         "protocol": PROTOCOL,
         "sets": {
-            images.name: {"images": len(images.lr), "float": figures(images, None)}
+            images.name: {
+                "images": len(images.lr),
+                "listed": images.listed,
+                "float": figures(images, None),
+            }
             for images in sets
         },
         "rows": [dict(one) for one in rows],

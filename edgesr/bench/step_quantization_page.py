@@ -25,27 +25,34 @@ integers, first and last included; the sampler's arithmetic stays in float32 on 
 - Groups of steps: the error of every tensor's grid, from histograms, times what that error does to
   the prediction, summed over a group; dynamic programming finds the cheapest cut; the least number
   of groups within 1.05 of a grid for every step wins.
-
+- Channels of tensors that skips sum are brought to one range together, over all steps: divided in
+  every layer that writes to the sum, multiplied in every one that reads it, which is exact.
 - **QAT** (`--qat-steps`): the integers of all steps learn to predict what the float network does,
   as EfficientDM trains, without any image but low-resolution crops. The float network walks and the
   integers learn at every state that it passes; in the last fifth the integers walk themselves.
   Weights' codes are one set for all steps, biases are each step's own, scales of activations are
-  learned for every group of steps. The weights' learning rate is 1/2500 of the layer's mean scale.
+  learned for every group of steps. The weights' learning rate is 1/2500 of the layer's mean scale a
+  step, which is slow for a few hundred steps; one row has ten times as much.
 - **PassionSR-like**: factors between the channels of a tensor are learned and folded into the float
   network (exactly, borders included), then both ends of every activation's range; weights are not
   trained.
+- **PTQD-like** (`--correct-sampler`, off by default; compare "ours, sampler corrected"): the mean
+  and the gain of the integers' error at every step, fitted on the calibration set, are kept beside
+  the integers and written into the schedule, and the host computes `(prediction - mean) / gain`.
 - A layer that gives 0 on all calibration images is named and refused, here and in `edgesr export`.
 
 ```sh
 edgesr quantize runs/teacher --compare --data Set5 --results diffusion_quantization_teacher.json
+edgesr quantize runs/teacher --compare --only "all parts" --only naive --data BSD100 --limit 10 \\
+  --results diffusion_quantization_teacher_bsd100.json
 edgesr quantize runs/teacher --qat-steps 4000 --output teacher_int8.safetensors --data Set5
 edgesr export teacher.tflite --int8 --checkpoint teacher_int8.safetensors
 ```
 
-Both quantizing commands go on where they were interrupted: a comparison from its results file and
-`--calibration-sets`, a training from a file beside `--output`. Without `--qat-steps` the second
-writes integers that were not trained. `--scheme wi6_ai6` and `wi4_ai8` are trained in the same way
-and simulated only: `edgesr export` refuses them.
+Results of one network that are in several files come into one section. A comparison goes on from
+its results file and `--calibration-sets`, a training from a file beside `--output`. Without
+`--qat-steps` the integers are not trained. `--scheme wi6_ai6` and `wi4_ai8` are trained in the same
+way and simulated only: `edgesr export` refuses them.
 
 **to float**: PSNR against the float trajectory from the same noise, not rounded, RGB, in dB;
 rounding the result to 8 bits alone gives 58.9. **PSNR-Y**, **SSIM**, **GMSD**, **spectrum** and
@@ -64,11 +71,20 @@ the same with grids of each step and fitted weights (TFMQ-like), *cached* stores
 
 def step_quantization_page(documents: Sequence[dict[str, Any]]) -> str:
     """Return the Markdown page of one or more results files."""
-    return "\n".join([_TEXT, *(_section(one) for one in documents)])
+    networks: list[list[dict[str, Any]]] = []
+    for document in documents:
+        same = (one for one in networks if one[0]["network"] == document["network"])
+        found = next(same, None)
+        if found is None:
+            networks.append([document])
+        else:
+            found.append(document)
+    return "\n".join([_TEXT, *map(_section, networks)])
 
 
-def _section(document: dict[str, Any]) -> str:
-    network, machine = document["network"], document["environment"]
+def _section(documents: Sequence[dict[str, Any]]) -> str:
+    """Return the section of one network, whose sets of images may be in several documents."""
+    network, machine = documents[0]["network"], documents[0]["environment"]
     about = (
         f"Weights {network['sha256'][:12]}, path {network['schedule']}, noise of seed "
         f"{network['seed']}. Calibrated on {network['calibration']}. torch "
@@ -81,26 +97,34 @@ def _section(document: dict[str, Any]) -> str:
         about,
         "",
     ]
-    for name, facts in document["sets"].items():
-        lines += [
-            f"{name} ({facts['images']} images):",
-            "",
-            "| | groups | to float | PSNR-Y | SSIM | GMSD | spectrum dB | HF |",
-            f"|---|---|{'---:|' * 6}",
-            _line("float32", "", facts["float"]),
-            _line("float32, images rounded", "", facts["rounded"]),
-        ]
-        for row in document["rows"]:
-            mark = " *(simulated)*" if row["simulated"] else ""
-            groups = " ".join(map(str, row["groups"]))
-            lines.append(_line(f"{row['name']}{mark}", groups, row["figures"][name]))
-        lines.append("")
-        recovered = _recovered(document, name)
-        if recovered:
-            lines += [recovered, ""]
-    if document.get("disturbances"):
-        lines += _disturbances(document["disturbances"])
+    for document in documents:
+        for name in document["sets"]:
+            lines += _set(document, name)
+    for document in documents:
+        if document.get("disturbances"):
+            lines += _disturbances(document["disturbances"])
+            break
     return "\n".join(lines)
+
+
+def _set(document: dict[str, Any], name: str) -> list[str]:
+    facts = document["sets"][name]
+    listed = facts.get("listed", facts["images"])
+    subset = "" if listed == facts["images"] else f" of {listed}, evenly spread"
+    lines = [
+        f"{name} ({facts['images']} images{subset}):",
+        "",
+        "| | groups | to float | PSNR-Y | SSIM | GMSD | spectrum dB | HF |",
+        f"|---|---|{'---:|' * 6}",
+        _line("float32", "", facts["float"]),
+        _line("float32, images rounded", "", facts["rounded"]),
+    ]
+    for row in document["rows"]:
+        mark = " *(simulated)*" if row["simulated"] else ""
+        groups = " ".join(map(str, row["groups"]))
+        lines.append(_line(f"{row['name']}{mark}", groups, row["figures"][name]))
+    texts = [_recovered(document, name), _parts(document, name)]
+    return [*lines, "", *(line for text in texts if text for line in (text, ""))]
 
 
 def _line(title: str, groups: str, found: dict[str, float]) -> str:
@@ -123,6 +147,20 @@ def _recovered(document: dict[str, Any], name: str) -> str:
     return (
         f"Of the naive method's squared error against float, ours takes {share:.0f} % away; of "
         f"what is left of it without the rounding of the images, {avoidable:.0f} %."
+    )
+
+
+def _parts(document: dict[str, Any], name: str) -> str:
+    """Say what the squared error of ours consists of."""
+    found = dict(document.get("parts", {}).get(name, {}))
+    if not found:
+        return ""
+    total = found.pop("all")
+    listed = ", ".join(f"{part} {error:.3f}" for part, error in found.items())
+    return (
+        f"The squared error of ours, all parts, before its result is rounded: {total:.3f} grey "
+        f"levels squared. With one part rounded and the rest in float: {listed}; together "
+        f"{sum(found.values()):.3f}."
     )
 
 
