@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgesr.binary.sign import find_slope, sign
+from edgesr.binary.sign import ANNEALED, find_slope, sign
 from edgesr.binary.style import BinaryStyle
 from edgesr.binary.weights import find_weight_binarizer
 from edgesr.errors import DataError
@@ -38,6 +38,16 @@ def group_of(timestep: Tensor, style: BinaryStyle) -> Tensor:
         wrong = low if low < 0 else high
         raise DataError(f"timestep {wrong} is outside 0 to {style.steps}; check the schedule")
     return (timestep * style.groups // style.steps).clamp_max(style.groups - 1).long()
+
+
+def annealed_layers(network: nn.Module) -> "list[BinaryConv2d]":
+    """Return the layers of a network whose gradient follows the progress of its training."""
+    return [
+        layer
+        for layer in network.modules()
+        if isinstance(layer, BinaryConv2d)
+        and ANNEALED in (layer.style.slope, layer.style.weight_slope)
+    ]
 
 
 class Grouped(Protocol):
@@ -70,6 +80,9 @@ def whole_group(layer: Grouped, features: Tensor, group: Tensor | None) -> Tenso
 class BinaryConv2d(nn.Module):
     """See the module.
 
+    Its ``progress``, the share of the training that is done, is set by who trains it; only
+    ``annealed`` gradients follow it.
+
     Args:
         channels: in and out.
         size: side of the kernel, odd.
@@ -79,7 +92,9 @@ class BinaryConv2d(nn.Module):
     def __init__(self, channels: int, size: int = 3, *, style: BinaryStyle) -> None:
         super().__init__()
         self.style, self.channels, self.size = style, channels, size
-        self._slope, self._weight_slope = find_slope(style.slope), find_slope(style.weight_slope)
+        self.progress = 1.0
+        for name in (style.slope, style.weight_slope):
+            find_slope(name)  # an unknown one is refused here
         self._binarize = find_weight_binarizer(style.weights)
         self.weight = nn.Parameter(torch.empty(channels, channels, size, size))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
@@ -107,7 +122,8 @@ class BinaryConv2d(nn.Module):
         """
         group = whole_group(self, features, group)
         shifted = features if self.shift is None else features + _column(self.shift, group)
-        made = self.convolve(sign(shifted, self._slope, zero=self.style.zero))
+        slope = find_slope(self.style.slope, progress=self.progress)
+        made = self.convolve(sign(shifted, slope, zero=self.style.zero))
         if self.style.gain != "none":
             made = made * self._gain(features)
         if self.style.activation:
@@ -123,7 +139,8 @@ class BinaryConv2d(nn.Module):
     def convolve(self, bits: Tensor) -> Tensor:
         """Convolve signs ``(n, channels, h, w)`` with the binarized weights."""
         edge = self.size // 2
-        weight = self._binarize(self.weight, self._weight_slope, zero=self.style.zero)
+        slope = find_slope(self.style.weight_slope, progress=self.progress)
+        weight = self._binarize(self.weight, slope, zero=self.style.zero)
         if self.style.padding == "one":
             bits = functional.pad(bits, (edge,) * 4, value=1.0)
             return functional.conv2d(bits, weight)

@@ -6,6 +6,7 @@ The sign of 0 is +1, so that one bit holds every value. With ``zero=0`` it is 0 
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 import torch
@@ -15,6 +16,9 @@ from edgesr.binary.straight_through import straight_through
 from edgesr.errors import ConfigError
 
 _SHARP_FIRST, _SHARP_LAST = 0.1, 10.0
+
+ANNEALED = "annealed"
+"""The gradient that changes while a run goes on."""
 
 Slope = Callable[[Tensor], Tensor]
 """Gradient of a sign at every value."""
@@ -54,19 +58,25 @@ SLOPES: Mapping[str, Slope] = MappingProxyType(
     {
         "piecewise": piecewise,
         "clip": clip,
-        "annealed": lambda values: annealed(values, progress=1.0),
+        ANNEALED: lambda values: annealed(values, progress=1.0),
     }
 )
 
 
-def find_slope(name: str) -> Slope:
-    """Return a gradient by name; ``annealed`` is its last state.
+def find_slope(name: str, *, progress: float = 1.0) -> Slope:
+    """Return a gradient by name.
+
+    Args:
+        name: in ``SLOPES``.
+        progress: share of the training that is done, for ``annealed``; 1 is its last state.
 
     Raises:
         ConfigError: no such gradient.
     """
     if name not in SLOPES:
         raise ConfigError(f"sign gradient {name!r} is unknown; choose one of {', '.join(SLOPES)}")
+    if name == ANNEALED:
+        return partial(annealed, progress=progress)
     return SLOPES[name]
 
 

@@ -1,11 +1,14 @@
 """Which of the published ways a layer of one bit follows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
 from edgesr.errors import ConfigError
+
+OWN_NAME = "own"
+"""Chooses the style that a network is registered with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,48 @@ class BinaryStyle:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class StyleChoice:
+    """What a run or a file says of the style, where it is not the network's own.
+
+    Attributes:
+        name: in ``STYLES``, or ``own``.
+        groups: ``K``; 0 keeps what the network has, 1 leaves timesteps out of the layers.
+    """
+
+    name: str = OWN_NAME
+    groups: int = 0
+
+    def of(self, own: BinaryStyle) -> BinaryStyle:
+        """Return the style that a network of style ``own`` takes.
+
+        Timesteps, what stands outside the image and the sign of 0 stay the network's; so do its
+        groups where the named style has several.
+
+        Raises:
+            ConfigError: no such style, more groups than timesteps, or several groups of a style
+                that has neither shift nor activation to hold them.
+        """
+        named = own if self.name == OWN_NAME else find_style(self.name)
+        kept = own.groups if named.groups > 1 else 1
+        chosen = replace(
+            named,
+            steps=own.steps,
+            padding=own.padding,
+            zero=own.zero,
+            groups=self.groups or kept,
+        )
+        if chosen.groups > 1 and not (chosen.shift or chosen.activation):
+            raise ConfigError(
+                f"groups = {chosen.groups}: binary style {self.name} has no shift or activation "
+                "that could differ between groups; want 1"
+            )
+        return chosen
+
+
+OWN = StyleChoice()
+"""The network's own style."""
+
 STYLES: Mapping[str, BinaryStyle] = MappingProxyType(
     {
         # arXiv 2406.05723, sections 3.2 and 3.3; published: padding="zero", zero=0
@@ -95,5 +140,6 @@ def find_style(name: str) -> BinaryStyle:
         ConfigError: no such style.
     """
     if name not in STYLES:
-        raise ConfigError(f"binary style {name!r} is unknown; choose one of {', '.join(STYLES)}")
+        known = ", ".join((OWN_NAME, *STYLES))
+        raise ConfigError(f"binary style {name!r} is unknown; choose one of {known}")
     return STYLES[name]

@@ -27,7 +27,7 @@ def train(
 
     Args:
         recipe: named settings that ship with edgesr: `quick`, `ncnet_x3`, `ncnet_x3_cpu`,
-            `zoo_x3`, `resshift_px_s_x4`;
+            `edge_s_x3_cpu`, `zoo_x3`, `resshift_px_s_x4`;
             with --from RUN: `quick_qat`, `ncnet_x3_qat`, `abpn_x3_qat`,
             `ncnet_x3_w4a8_qat`, `ncnet_x3_w4a4_qat`, `resshift_px_s_x4_sinsr`,
             `resshift_px_s_x4_rsd`.
@@ -71,6 +71,10 @@ def _opening(run: "Run") -> str:
         lines.append(
             f"the centre is made by a {run.centre.descriptor.name} of {run.centre.params:,} "
             f"parameters ({run.config.centre})"
+        )
+    if run.twin is not None:
+        lines.append(
+            f"its blocks learn from those of {run.twin.title}, float ({run.config.teacher})"
         )
     return "\n".join(lines)
 

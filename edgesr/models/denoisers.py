@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from edgesr.binary.style import OWN, OWN_NAME, StyleChoice
 from edgesr.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ class DenoiserDescriptor:
         prediction: what it is made to predict.
         int8: whether every layer has an INT8 form once a timestep is folded in.
         source: paper and arXiv id.
+        styled: makes the network with another style of its convolutions of one bit; None where it
+            has none.
+        twin: the float denoiser with the same blocks, which can teach it; None without.
     """
 
     name: str
@@ -39,13 +43,21 @@ class DenoiserDescriptor:
     prediction: "Prediction"
     int8: bool
     source: str
+    styled: "Callable[[int, StyleChoice], Denoiser] | None" = None
+    twin: str | None = None
 
 
-def build_denoiser(name: str, scale: int) -> "Denoiser":
+def build_denoiser(name: str, scale: int, style: StyleChoice = OWN) -> "Denoiser":
     """Build denoiser ``name`` for upscaling factor ``scale`` with fresh weights.
 
+    Args:
+        name: key in ``DENOISERS``.
+        scale: upscaling factor.
+        style: of its convolutions of one bit.
+
     Raises:
-        ConfigError: no such denoiser, or it is not made for that factor.
+        ConfigError: no such denoiser, it is not made for that factor, has no convolution of one bit
+            whose style could be chosen, or not in that style.
     """
     descriptor = DENOISERS.get(name)
     if descriptor is None:
@@ -53,7 +65,15 @@ def build_denoiser(name: str, scale: int) -> "Denoiser":
     if scale not in descriptor.scales:
         wanted = ", ".join(map(str, descriptor.scales))
         raise ConfigError(f"denoiser {name!r} has no scale {scale}; choose one of {wanted}")
-    return descriptor.build(scale)
+    if style == OWN:
+        return descriptor.build(scale)
+    if descriptor.styled is None:
+        asked = style.name if style.name != OWN_NAME else f"{style.groups} groups"
+        known = ", ".join(key for key, one in DENOISERS.items() if one.styled is not None)
+        raise ConfigError(
+            f"binary style {asked}: {name} has no convolution of one bit; choose one of {known}"
+        )
+    return descriptor.styled(scale, style)
 
 
 def _resshift_px_s(scale: int) -> "Denoiser":
@@ -80,24 +100,24 @@ def _resshift_px_naf(scale: int) -> "Denoiser":
     return resshift_px(scale, widths=(64, 128), blocks=2, naf=True)
 
 
-def _resshift_px_s_1bit(scale: int) -> "Denoiser":
-    from edgesr.models.resshift_px_binary import resshift_px_binary
+def _resshift_px_s_1bit(scale: int, style: StyleChoice = OWN) -> "Denoiser":
+    from edgesr.models.resshift_px_binary import STYLE, resshift_px_binary
 
-    return resshift_px_binary(scale, widths=(32, 64), blocks=1)
-
-
-def _bidiffsr(scale: int) -> "Denoiser":
-    from edgesr.models.bidiffsr import bidiffsr
-
-    return bidiffsr(scale)
+    return resshift_px_binary(scale, widths=(32, 64), blocks=1, style=style.of(STYLE))
 
 
-def _bidiffsr_edge(scale: int) -> "Denoiser":
+def _bidiffsr(scale: int, style: StyleChoice = OWN) -> "Denoiser":
+    from edgesr.models.bidiffsr import PUBLISHED_STYLE, bidiffsr
+
+    return bidiffsr(scale, style=style.of(PUBLISHED_STYLE))
+
+
+def _bidiffsr_edge(scale: int, style: StyleChoice = OWN) -> "Denoiser":
     from edgesr.binary.style import find_style
     from edgesr.models.bidiffsr import bidiffsr
 
-    style = find_style("bidiffsr")
-    return bidiffsr(scale, width=32, float_levels=(), attention=False, style=style)
+    own = find_style("bidiffsr")
+    return bidiffsr(scale, width=32, float_levels=(), attention=False, style=style.of(own))
 
 
 def _sr3(scale: int) -> "Denoiser":
@@ -169,6 +189,8 @@ DENOISERS: Mapping[str, DenoiserDescriptor] = MappingProxyType(
             prediction="residual",
             int8=False,
             source="blocks of Chen et al. 2024, arXiv 2406.05723",
+            styled=_resshift_px_s_1bit,
+            twin="resshift_px_s",
         ),
         "bidiffsr": DenoiserDescriptor(
             name="bidiffsr",
@@ -181,6 +203,7 @@ DENOISERS: Mapping[str, DenoiserDescriptor] = MappingProxyType(
             prediction="eps",
             int8=False,
             source="Chen et al. 2024, arXiv 2406.05723",
+            styled=_bidiffsr,
         ),
         "bidiffsr_edge": DenoiserDescriptor(
             name="bidiffsr_edge",
@@ -193,6 +216,7 @@ DENOISERS: Mapping[str, DenoiserDescriptor] = MappingProxyType(
             prediction="eps",
             int8=False,
             source="Chen et al. 2024, arXiv 2406.05723; the configuration is edgesr's own",
+            styled=_bidiffsr_edge,
         ),
         "sr3": DenoiserDescriptor(
             name="sr3",

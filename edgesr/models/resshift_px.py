@@ -81,6 +81,11 @@ class ResShiftPxCore(nn.Module):
             nn.init.zeros_(parameter)
         self.shuffle = nn.PixelShuffle(scale)
 
+    def blocks(self) -> list[nn.Module]:
+        """Return its blocks, each of which makes a map of features."""
+        levels = (*self.encoder, *self.decoder)
+        return [block for level in levels for block in level.children()]
+
     def forward(self, joined: Tensor, embedding: Tensor | None = None) -> Tensor:
         """Map ``(n, channels, h, w)`` to ``(n, 3, s h, s w)``.
 

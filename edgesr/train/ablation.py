@@ -3,125 +3,50 @@
 Results are kept after every run, so that an ablation that was stopped is gone on with.
 """
 
-import math
 import tempfile
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from edgesr.errors import ConfigError
+from edgesr.errors import DivergenceError
 from edgesr.export.card import public_settings
-from edgesr.models import MODELS
+from edgesr.models.centre import CentreNetwork
+from edgesr.models.denoisers import DENOISERS
+from edgesr.train.ablation_rows import BASE, Row, all_rows, base_config, rows_of
 from edgesr.train.config import TrainConfig
+from edgesr.train.diffusion import Diffusion, check_diffusion
+from edgesr.train.float_twin import FloatTwin
 from edgesr.train.folder import config_toml
 from edgesr.train.image_teacher import ImageTeacher
 from edgesr.train.loop import train
 from edgesr.train.regression import Regression
+from edgesr.train.shell import MakeObjective
 from edgesr.train.sources import TrainingImages, data_digest
 from edgesr.train.switches import check_switches
 from edgesr.train.validate import PSNR_KEY
+from edgesr.train.validation_loss import LOSS_KEY
+
+__all__ = ["BASE", "SCHEMA", "Row", "ablate", "base_config", "new_document", "rows_of", "run_row"]
 
 SCHEMA = "edgesr/ablation/1"
-BASE = "all off"
-
-_FINAL_SHARE = 5
-_FREQUENCY_WEIGHT = 0.1
-_FEATURE_WEIGHT = 1.0
-_FIRST_PATCH = 0.75
-_SMALLEST_PATCH = 8
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One row of the table.
-
-    Attributes:
-        name: of the switch.
-        changes: settings that differ from the base.
-    """
-
-    name: str
-    changes: Mapping[str, Any] = field(default_factory=dict)
-
-
-def base_config(config: TrainConfig) -> TrainConfig:
-    """Return ``config`` with every switch off that a row turns on; it is validated at the end."""
-    return replace(
-        config,
-        form="deploy",
-        teacher=None,
-        self_ensemble=False,
-        feature_weight=0.0,
-        patch_milestones=(),
-        patch_sizes=(),
-        final_loss_steps=0,
-        frequency_weight=0.0,
-        final_frequency_weight=0.0,
-        val_every=config.steps,
-        save_every=config.steps,
-        samples=0,
-        tensorboard=False,
-    )
-
-
-def rows_of(config: TrainConfig) -> tuple[Row, ...]:
-    """Return the rows that ``config`` can have; those with a teacher need its ``teacher``.
-
-    Weights and final steps that ``config`` sets are taken; else a fifth of the steps, a frequency
-    weight of 0.1 and a feature weight of 1.
-
-    Raises:
-        ConfigError: the model is no network of one pass, or it is to be quantized.
-    """
-    if config.model not in MODELS or config.qat:
-        raise ConfigError(
-            f"model = {config.model}, qat = {str(config.qat).lower()}: want float training of one "
-            f"of {', '.join(MODELS)}"
-        )
-    final = config.final_loss_steps or max(1, config.steps // _FINAL_SHARE)
-    weight = config.final_frequency_weight or _FREQUENCY_WEIGHT
-    off: list[Row] = []
-    if config.ema_decay:
-        off.append(Row(name="without averaged weights", changes={"ema_decay": 0.0}))
-    if config.schedule == "cosine":
-        constant = {"schedule": "step", "milestones": (), "rates": (config.learning_rate,)}
-        off.append(Row(name="constant learning rate", changes=constant))
-    on: list[Row] = []
-    if MODELS[config.model].has_training_form:
-        on.append(Row(name="branches", changes={"form": "training"}))
-    on.append(Row(name="growing patches", changes=_growing(config)))
-    squares = {"final_loss": "l2", "final_loss_steps": final}
-    on.append(Row(name="L2 at the end", changes=squares))
-    waves = {"final_frequency_weight": weight, "final_loss_steps": final}
-    on.append(Row(name="frequencies at the end", changes={**waves, "final_loss": config.loss}))
-    both = {**squares, **waves}
-    if config.teacher is not None:
-        taught = {"teacher": config.teacher, "teacher_weight": config.teacher_weight or 1.0}
-        features = {"feature_weight": config.feature_weight or _FEATURE_WEIGHT}
-        turned = {"self_ensemble": True}
-        on.append(Row(name="teacher's images", changes=taught))
-        on.append(Row(name="teacher's images, self-ensemble", changes={**taught, **turned}))
-        on.append(Row(name="teacher's images and features", changes={**taught, **features}))
-        both |= {**taught, **features, **turned}
-    everything: dict[str, Any] = {}
-    for row in on:
-        everything |= row.changes
-    return (Row(name=BASE), *off, *on, Row(name="all on", changes={**everything, **both}))
-
-
-def run_row(
+def run_row(  # noqa: PLR0913 - the parts of a run
     row: Row,
     config: TrainConfig,
     *,
     seed: int,
     images: TrainingImages,
-    teacher: ImageTeacher | None,
+    teacher: ImageTeacher | FloatTwin | None,
+    centre: CentreNetwork | None = None,
 ) -> dict[str, Any]:
     """Train one row with one seed and return its results as JSON values.
+
+    A run that diverges has no figures, and says why.
 
     Args:
         row: what to change.
@@ -129,42 +54,63 @@ def run_row(
         seed: of weights and patches.
         images: to train and to validate on.
         teacher: for rows that have one.
+        centre: of a denoiser's path; None for the bicubic one.
 
     Raises:
         KeyboardInterrupt: training was interrupted.
-        DataError: training diverged.
     """
     mine = replace(base_config(config), seed=seed, **row.changes)
     check_switches(mine)
+    check_diffusion(mine)
     taught = teacher if mine.teacher is not None else None
     events: list[dict[str, Any]] = []
     begin = perf_counter()
+    diverged: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        result = train(
-            mine,
-            Path(folder),
-            images=images.train,
-            held_out=images.held_out,
-            metadata={},
-            objective=lambda _: Regression(config=mine, teacher=taught),
-            listen=events.append,
-        )
-    if result.interrupted:
-        raise KeyboardInterrupt
-    last = [event for event in events if event["event"] == "validate"][-1]
+        try:
+            result = train(
+                mine,
+                Path(folder),
+                images=images.train,
+                held_out=images.held_out,
+                metadata={},
+                objective=_objective(mine, taught, centre),
+                listen=events.append,
+            )
+        except DivergenceError as error:
+            diverged = {"diverged": str(error)}
+        else:
+            if result.interrupted:
+                raise KeyboardInterrupt
+    last: dict[str, Any] = {}
+    if not diverged:
+        last = [event for event in events if event["event"] == "validate"][-1]
     return {
         "row": row.name,
         "seed": seed,
         "changes": {key: _plain(value) for key, value in row.changes.items() if key != "teacher"},
-        "psnr": last[PSNR_KEY],
+        "psnr": last.get(PSNR_KEY),
         "seconds": round(perf_counter() - begin, 1),
         "lr_pixels": _pixels(mine),
-        **{key: last[key] for key in last if key.startswith("fold_")},
+        **diverged,
+        **{key: last[key] for key in last if key.startswith("fold_") or key == LOSS_KEY},
     }
 
 
+def _objective(
+    config: TrainConfig, teacher: ImageTeacher | FloatTwin | None, centre: CentreNetwork | None
+) -> MakeObjective:
+    if config.model in DENOISERS:
+        twin = teacher if isinstance(teacher, FloatTwin) else None
+        return lambda rank: Diffusion(
+            config=config, centre=centre, twin=twin, measures_loss=True, rank=rank
+        )
+    image_teacher = teacher if isinstance(teacher, ImageTeacher) else None
+    return lambda _: Regression(config=config, teacher=image_teacher)
+
+
 def new_document(
-    config: TrainConfig, images: TrainingImages, teacher: ImageTeacher | None
+    config: TrainConfig, images: TrainingImages, teacher: ImageTeacher | FloatTwin | None
 ) -> dict[str, Any]:
     """Return the results file of an ablation without results; it names no folder."""
     settings = public_settings(tomllib.loads(config_toml(base_config(config))))
@@ -183,7 +129,7 @@ def new_document(
             "sha256": data_digest(images.train),
         },
         "teacher": about,
-        "rows": [row.name for row in rows_of(config)],
+        "rows": [],
         "results": [],
     }
 
@@ -194,8 +140,10 @@ def ablate(  # noqa: PLR0913 - the parts of an ablation
     *,
     seeds: Sequence[int],
     images: TrainingImages,
-    teacher: ImageTeacher | None,
+    teacher: ImageTeacher | FloatTwin | None,
     keep: Callable[[dict[str, Any]], None],
+    centre: CentreNetwork | None = None,
+    only: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train every row with every seed that ``document`` has no result of.
 
@@ -206,34 +154,31 @@ def ablate(  # noqa: PLR0913 - the parts of an ablation
         images: to train and to validate on.
         teacher: that ``config`` names.
         keep: called with the document after each run.
+        centre: of a denoiser's path; None for the bicubic one.
+        only: rows, see ``rows_of``.
 
     Returns:
         The document with all results, rows in order.
+
+    Raises:
+        ConfigError: no row has such a name.
     """
-    rows = rows_of(config)
-    places = {row.name: place for place, row in enumerate(rows)}
+    rows = rows_of(config, only)
+    places = {row.name: place for place, row in enumerate(all_rows(config))}
     found = {(one["row"], one["seed"]): one for one in document["results"]}
-    content = dict(document)
+    wanted = {row.name for row in rows} | {*document["rows"]}
+    content = {**document, "rows": sorted(wanted, key=lambda name: places[name])}
     for seed in seeds:  # one seed after the other: a stopped ablation has whole sets of rows
         for row in rows:
             if (row.name, seed) not in found:
-                made = run_row(row, config, seed=seed, images=images, teacher=teacher)
+                made = run_row(
+                    row, config, seed=seed, images=images, teacher=teacher, centre=centre
+                )
                 found[row.name, seed] = made
                 ordered = sorted(found.values(), key=lambda one: (places[one["row"]], one["seed"]))
                 content = {**content, "results": ordered}
                 keep(content)
     return content
-
-
-def _growing(config: TrainConfig) -> dict[str, Any]:
-    """Return two sizes of patches whose mean area is that of the one size."""
-    first = max(_SMALLEST_PATCH, round(_FIRST_PATCH * config.patch_size))
-    second = math.isqrt(2 * config.patch_size**2 - first**2)
-    return {
-        "patch_size": first,
-        "patch_milestones": (max(1, config.steps // 2),),
-        "patch_sizes": (second,),
-    }
 
 
 def _pixels(config: TrainConfig) -> int:

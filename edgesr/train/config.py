@@ -54,13 +54,17 @@ class TrainConfig:
         scheme: widths of ``qat``: ``wi8_ai8``, or a narrower one that is simulated only.
         start_from: run folder or weights file of the float network that ``qat`` or ``distill``
             starts from.
-        teacher: of a network of one pass: a larger trained one, run folder, weights file or shipped
-            name, whose images it learns from as well.
+        teacher: run folder, weights file or shipped name of a trained network that is learned from
+            as well: of a network of one pass a larger one, by its images; of a denoiser of one bit
+            its float twin, by its features, see ``spd_weight``.
         teacher_weight: weight of the difference to the teacher's images beside the pixel loss; the
             teacher of ``qat`` is the float network.
         self_ensemble: take for the teacher's image the mean over the eight flips and rotations.
         feature_weight: weight of the distance between the teacher's and the network's attention in
             hidden layers.
+        gap_weight: of a network of one pass: weight of the difference to the images of a teacher
+            that grows out of it and is trained beside it; 0 grows none.
+        gap_width: how many times as wide as the network that teacher is.
         weight_scales: ``lsq`` learns the scales of weights; ``max`` derives them at every step.
         scale_rate_factor: relative change of scales per step, in units of the learning rate.
         centre: of a denoiser: the image that its path ends at: ``bicubic``, or the output of a
@@ -91,6 +95,12 @@ class TrainConfig:
             image, of a denoiser the clean one, and of the photograph.
         final_frequency_weight: of a network of one pass: the same in the last ``final_loss_steps``
             steps.
+        binary_style: of a denoiser of one bit: how its layers binarize: ``own``, or that of another
+            publication, a name in ``edgesr.binary.style.STYLES``.
+        binary_groups: of a denoiser of one bit: parts of the timesteps that have shifts and
+            activations of their own; 0 takes what the network has, 1 turns that off.
+        spd_weight: of a denoiser of one bit: weight of the difference between the features of its
+            blocks and those of the float twin that ``teacher`` names.
         samples: held-out crops that are shown at each validation, in pictures and in
             ``samples.html``; 0 shows none.
         tensorboard: write TensorBoard event files as well (extra ``log``).
@@ -138,6 +148,8 @@ class TrainConfig:
     teacher_weight: float = 1.0
     self_ensemble: bool = False
     feature_weight: float = 0.0
+    gap_weight: float = 0.0
+    gap_width: int = 2
     weight_scales: Literal["lsq", "max"] = "lsq"
     scale_rate_factor: float = 1.0
     centre: str = "bicubic"
@@ -157,6 +169,9 @@ class TrainConfig:
     student_states: int = 1
     frequency_weight: float = 0.0
     final_frequency_weight: float = 0.0
+    binary_style: str = "own"
+    binary_groups: int = 0
+    spd_weight: float = 0.0
     samples: int = 4
     tensorboard: bool = False
     runs: Path = Path("runs")
@@ -178,6 +193,7 @@ class TrainConfig:
             "samples",
             "seed",
             "grad_clip",
+            "binary_groups",
             *_SHARES,
         ):
             _at_least(key, getattr(self, key), 0)
@@ -211,6 +227,7 @@ _LEAST_PATCH = 8
 _SHARES = (
     "teacher_weight",
     "feature_weight",
+    "gap_weight",
     "scale_rate_factor",
     "distill_weight",
     "inverse_weight",
@@ -218,12 +235,14 @@ _SHARES = (
     "score_weight",
     "frequency_weight",
     "final_frequency_weight",
+    "spd_weight",
 )
 _COUNTS = (
     "scale",
     "steps",
     "batch_size",
     "val_images",
+    "gap_width",
     "fake_updates",
     "student_states",
     "val_every",

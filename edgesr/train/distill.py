@@ -19,14 +19,15 @@ from edgesr.errors import ConfigError
 from edgesr.models.denoiser_files import Schedule, save_denoiser
 from edgesr.models.denoisers import DENOISERS
 from edgesr.train.config import TrainConfig
+from edgesr.train.denoiser_config import path_of
 from edgesr.train.denoising import centre_picture, sampling
-from edgesr.train.diffusion import path_of
 from edgesr.train.objective import Forward, Kept, groups_by_bias
 from edgesr.train.rsd import Rsd
 from edgesr.train.sinsr import Sinsr
 from edgesr.train.teacher import TEACHER_KEY, Teacher
 from edgesr.train.validate import LARGEST_FALL, PSNR_KEY, validation_psnr
 
+_DEFAULTS = TrainConfig()
 _SINSR_WEIGHTS = ("distill_weight", "inverse_weight", "truth_weight", "score_weight")
 
 
@@ -72,6 +73,12 @@ def check_distill(config: TrainConfig) -> None:
         )
     if config.start_from is None:
         raise ConfigError(f"{where}: there is no teacher; name a trained denoiser with --from RUN")
+    for key in ("binary_style", "binary_groups", "spd_weight"):
+        if getattr(config, key) != getattr(_DEFAULTS, key):
+            raise ConfigError(
+                f"{key} = {getattr(config, key)}: the student is a copy of its teacher; drop "
+                f"--{key.replace('_', '-')}"
+            )
     if config.dream:
         raise ConfigError("dream = true: is for the training of the teacher; drop --dream")
     if config.distill == "rsd":
@@ -183,6 +190,7 @@ class OneStep:
             ),
             prediction=self.teacher.prediction,
             centre=self.teacher.loaded.centre,
+            style=self.teacher.loaded.style,
             metadata={
                 **metadata,
                 "distilled_by": self.config.distill,

@@ -1,6 +1,6 @@
 """What hidden layers look at: read while a network runs, and compared between two networks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,40 @@ from edgesr.models.reparameterize import BranchedConv
 
 _PLACES = 3
 _TINY = 1e-6
+
+
+class LayerReader:
+    """Collects what layers return, in the order in which they run.
+
+    Args:
+        training_only: read networks in training mode only, not their validated average.
+    """
+
+    def __init__(self, *, training_only: bool) -> None:
+        self._training_only = training_only
+        self._seen: list[Tensor] = []
+
+    def attach(self, layers: Iterable[nn.Module]) -> None:
+        """Read ``layers`` from now on."""
+        see = self._hook()
+        for layer in layers:
+            layer.register_forward_hook(see)
+
+    def take(self) -> list[Tensor]:
+        """Return what the layers made since the last call."""
+        seen = list(self._seen)
+        self._seen.clear()
+        return seen
+
+    def _hook(self) -> Callable[[nn.Module, object, Tensor], None]:
+        seen, training_only = self._seen, self._training_only
+
+        # a plain function: copies of the network share it, where a bound method would be copied
+        def see(layer: nn.Module, _inputs: object, output: Tensor) -> None:
+            if layer.training or not training_only:
+                seen.append(output)
+
+        return see
 
 
 class FeatureReader:
@@ -24,15 +58,12 @@ class FeatureReader:
     """
 
     def __init__(self, *, training_only: bool) -> None:
-        self._training_only = training_only
-        self._seen: list[Tensor] = []
+        self._reader = LayerReader(training_only=training_only)
 
     def attach(self, network: nn.Module) -> None:
         """Read ``network`` from now on."""
-        see = self._hook()
-        for layer in network.modules():
-            if isinstance(layer, (nn.Conv2d, BranchedConv)):
-                layer.register_forward_hook(see)
+        convolutions = (nn.Conv2d, BranchedConv)
+        self._reader.attach(one for one in network.modules() if isinstance(one, convolutions))
 
     def take(self) -> list[Tensor]:
         """Return the hidden features since the last call: three places from front to back.
@@ -40,21 +71,10 @@ class FeatureReader:
         The last convolution makes the picture and is none of them; maps of three channels or less
         are images. A network without convolutions has none.
         """
-        hidden = [one for one in self._seen[:-1] if one.shape[1] > IMAGE_CHANNELS]
-        self._seen.clear()
+        hidden = [one for one in self._reader.take()[:-1] if one.shape[1] > IMAGE_CHANNELS]
         if not hidden:
             return []
         return [hidden[-(-place * len(hidden) // _PLACES) - 1] for place in range(1, _PLACES + 1)]
-
-    def _hook(self) -> Callable[[nn.Module, object, Tensor], None]:
-        seen, training_only = self._seen, self._training_only
-
-        # a plain function: copies of the network share it, where a bound method would be copied
-        def see(layer: nn.Module, _inputs: object, output: Tensor) -> None:
-            if layer.training or not training_only:
-                seen.append(output)
-
-        return see
 
 
 def attention(features: Tensor) -> Tensor:

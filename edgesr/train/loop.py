@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from edgesr.data.cache import DecodedImages
-from edgesr.errors import DataError
+from edgesr.errors import DivergenceError
 from edgesr.train.batches import BatchDataset, to_float
 from edgesr.train.config import TrainConfig
 from edgesr.train.ema import ema_decay_at, update_ema
@@ -77,7 +77,7 @@ def train(  # noqa: PLR0913 - one call, one place
         listen: called with every log event.
 
     Raises:
-        DataError: the loss became NaN or infinite, or the validation PSNR fell far; the
+        DivergenceError: the loss became NaN or infinite, or the validation PSNR fell far; the
             last good checkpoint stays.
     """
     shell = start(config, images, state, objective or (lambda _: Regression(config=config)))
@@ -229,7 +229,7 @@ def _step(config: TrainConfig, shell: Shell, lr: Tensor, hr: Tensor) -> Tensor:
 
 def _check_finite(loss: float, step: int) -> None:
     if not math.isfinite(loss):
-        raise DataError(
+        raise DivergenceError(
             f"training diverged: the loss is {loss} at step {step}; the last good checkpoint is "
             "kept, resume with a lower --learning-rate or with --grad-clip"
         )

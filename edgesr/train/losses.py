@@ -54,6 +54,11 @@ def frequency_weight_at(config: TrainConfig, step: int) -> float:
     return config.final_frequency_weight if _is_final(config, step) else config.frequency_weight
 
 
+def is_squared_at(config: TrainConfig, step: int) -> bool:
+    """Tell whether the loss of ``step`` (from 0) is in squared grey levels."""
+    return (config.final_loss if _is_final(config, step) else config.loss) == "l2"
+
+
 def weighted_sum(config: TrainConfig, parts: Mapping[str, Tensor]) -> Tensor:
     """Return the sum of named losses, each times its ``<name>_weight`` of ``config``."""
     weights: list[float] = [getattr(config, f"{name}_weight") for name in parts]

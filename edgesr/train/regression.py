@@ -9,20 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from edgesr.data.cache import DecodedImages
-from edgesr.errors import ConfigError, DataError, GraphError
+from edgesr.errors import ConfigError, DivergenceError, GraphError
 from edgesr.models import build_model
 from edgesr.models.checkpoint import FOLD_KEY, save_weights
 from edgesr.models.reparameterize import Collapsed, collapse
 from edgesr.train.breakdown import Breakdown
 from edgesr.train.config import TrainConfig
 from edgesr.train.features import FeatureReader, attention_distance
+from edgesr.train.gap_teacher import GapTeacher
 from edgesr.train.image_teacher import ImageTeacher
 from edgesr.train.losses import frequency_losses, frequency_weight_at, loss_at
 from edgesr.train.objective import Forward, Kept, groups_by_bias
 from edgesr.train.teacher import TEACHER_KEY
 from edgesr.train.validate import LARGEST_FALL, PSNR_KEY, validation_psnr
 
-_PARTS = ("pixel", "teacher", "feature", "frequency")
+_PARTS = ("pixel", "teacher", "feature", "frequency", "gap", "gap_teacher")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +42,7 @@ class Regression:
     is_exact: bool = False
     validates_start: bool = False
     largest_fall: float = LARGEST_FALL
-    kept: Mapping[str, Kept] = field(default_factory=dict)
+    grown: list[GapTeacher] = field(default_factory=list)
     parts: Breakdown = field(default_factory=lambda: Breakdown(_PARTS))
     reader: FeatureReader = field(default_factory=lambda: FeatureReader(training_only=True))
 
@@ -50,11 +51,18 @@ class Regression:
         if self.config.teacher is not None and self.teacher is None:
             raise ConfigError(f"teacher = {self.config.teacher}: is not loaded; use open_run")
 
+    @property
+    def kept(self) -> Mapping[str, Kept]:
+        """The teacher that grows along, if there is one."""
+        return {name: one for teacher in self.grown for name, one in teacher.kept.items()}
+
     def build(self) -> nn.Module:
-        """Return a fresh network."""
+        """Return a fresh network; the teacher that grows along starts as the first of them."""
         config = self.config
         network = build_model(config.model, config.scale, config.form)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.gap_weight and not self.grown:
+            self.grown.append(GapTeacher(config, network))
         if config.feature_weight:
             self.reader.attach(network)
         return network
@@ -64,9 +72,11 @@ class Regression:
         return groups_by_bias(network, self.config.bias_rate_factor)
 
     def to(self, device: torch.device) -> None:
-        """Move the teacher."""
+        """Move the teachers."""
         if self.teacher is not None:
             self.teacher.loaded.module.to(device)
+        for grown in self.grown:
+            grown.to(device)
 
     def loss(self, forward: Forward, lr: Tensor, hr: Tensor, step: int) -> Tensor:
         """Return the pixel loss and the weighted distances that are switched on."""
@@ -76,6 +86,7 @@ class Regression:
         weights = {"pixel": 1.0, "frequency": frequency_weight_at(config, step)}
         if weights["frequency"]:
             parts["frequency"] = frequency_losses(sr, hr).mean()
+        image = None
         if self.teacher is not None:
             image, features = self.teacher.teach(lr, self_ensemble=config.self_ensemble)
             if config.teacher_weight:
@@ -83,6 +94,13 @@ class Regression:
             if config.feature_weight:
                 parts["feature"] = attention_distance(self.reader.take(), features)
             weights |= {"teacher": config.teacher_weight, "feature": config.feature_weight}
+        for grown in self.grown:
+            ahead, own = grown.teach(lr, hr, step, image)
+            # below a grey level it fades: an absolute difference would pull with full strength
+            # towards a teacher that is still the same but for rounding
+            parts["gap"] = nn.functional.smooth_l1_loss(sr, ahead)
+            weights["gap"] = config.gap_weight
+            self.parts.add([_PARTS.index("gap_teacher")], own[None])
         if len(parts) == 1:
             return parts["pixel"]
         self.parts.add([_PARTS.index(name) for name in parts], torch.stack([*parts.values()]))
@@ -118,7 +136,7 @@ class Regression:
         """Write float weights of the deployed form.
 
         Raises:
-            DataError: weights are not finite, so that nothing can be folded.
+            DivergenceError: weights are not finite, so that nothing can be folded.
         """
         deployed = self._deployed(averaged)
         if deployed.folded:
@@ -142,7 +160,7 @@ class Regression:
         try:
             return collapse(averaged)
         except GraphError as error:
-            raise DataError(
+            raise DivergenceError(
                 f"training diverged: {error}; the last good checkpoint is kept, resume with a "
                 "lower --learning-rate or with --grad-clip"
             ) from error

@@ -7,10 +7,12 @@ from edgesr import __version__
 from edgesr.data.patches import PatchSampler
 from edgesr.models.centre import CentreNetwork
 from edgesr.models.denoisers import DENOISERS
+from edgesr.provenance import commit
 from edgesr.train.centre import check_centre, find_centre
 from edgesr.train.config import TrainConfig
 from edgesr.train.diffusion import Diffusion, check_diffusion
 from edgesr.train.distill import OneStep, check_distill
+from edgesr.train.float_twin import FloatTwin, load_twin
 from edgesr.train.folder import check_resumable, new_folder
 from edgesr.train.image_teacher import ImageTeacher, load_image_teacher
 from edgesr.train.loop import Listener, TrainResult, train
@@ -39,6 +41,7 @@ class Run:
         teacher: where distillation starts; None without.
         image_teacher: larger network that a one-pass network learns from; None without.
         centre: network that makes a denoiser's centre; None for the bicubic one.
+        twin: float denoiser that one of one bit learns from; None without.
         is_main: whether this process writes files and messages.
     """
 
@@ -50,6 +53,7 @@ class Run:
     teacher: Teacher | None = None
     image_teacher: ImageTeacher | None = None
     centre: CentreNetwork | None = None
+    twin: FloatTwin | None = None
     is_main: bool = True
 
 
@@ -78,6 +82,7 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
     teacher = load_teacher(config, resume=resume)
     image_teacher = load_image_teacher(config, resume=resume)
     centre = find_centre(config, resume=resume)
+    twin = load_twin(config, centre, resume=resume)
     state = processes()
     with state.main_process_first():  # the others map the cache that it made
         images = training_images(config)
@@ -100,6 +105,7 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
             teacher=teacher,
             image_teacher=image_teacher,
             centre=centre,
+            twin=twin,
             is_main=state.is_main_process,
         )
     folder = Path()
@@ -116,6 +122,7 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
         teacher=teacher,
         image_teacher=image_teacher,
         centre=centre,
+        twin=twin,
         is_main=state.is_main_process,
     )
 
@@ -128,6 +135,8 @@ def go(run: Run, *, listen: Listener = lambda _event: None) -> TrainResult:
         "data_sha256": data_digest(run.images.train),
         "edgesr_train": __version__,
     }
+    if (found := commit()) is not None:
+        metadata["commit"] = found
     return train(
         run.config,
         run.folder,
@@ -147,5 +156,5 @@ def _objective(run: Run) -> MakeObjective:
     if teacher is not None:
         return lambda rank: OneStep(config=config, teacher=teacher, rank=rank)
     if config.model in DENOISERS:
-        return lambda rank: Diffusion(config=config, centre=run.centre, rank=rank)
+        return lambda rank: Diffusion(config=config, centre=run.centre, twin=run.twin, rank=rank)
     return lambda _: Regression(config=config, teacher=run.image_teacher)

@@ -17,7 +17,7 @@ from edgesr.models.denoiser import Denoiser, Prediction
 from edgesr.models.denoiser_files import LoadedDenoiser, load_denoiser
 from edgesr.models.denoisers import build_denoiser
 from edgesr.train.config import TrainConfig
-from edgesr.train.diffusion import path_of, schedule_of
+from edgesr.train.denoiser_config import path_of, schedule_of
 from edgesr.upscalers.diffusion import path_of as path_of_file
 from edgesr.upscalers.diffusion import sampling_path
 
@@ -63,7 +63,8 @@ class Teacher:
 
     def copy(self) -> Denoiser:
         """Return a network of its own with the teacher's weights, to be trained."""
-        made = build_denoiser(self.loaded.descriptor.name, self.loaded.scale)
+        loaded = self.loaded
+        made = build_denoiser(loaded.descriptor.name, loaded.scale, loaded.style)
         made.load_state_dict(self.module.state_dict())
         made.prediction = self.prediction
         return made
@@ -103,16 +104,31 @@ def load_teacher(config: TrainConfig, *, resume: Path | None = None) -> Teacher 
         path=path_of_file(loaded.schedule, loaded.path),
         sampled=sampling_path(loaded, None),
     )
-    _check_path(config, teacher)
+    check_path(config, loaded, teacher.path)
+    if config.sampling_steps not in (0, teacher.sampled.num_steps):
+        raise ConfigError(
+            f"{loaded.path}: samples in {teacher.sampled.num_steps} steps, but sampling_steps = "
+            f"{config.sampling_steps} was asked for; drop it or set it to the teacher's"
+        )
     if resume is not None:
         check_same(resume, loaded.path, teacher.sha256)
     return teacher
 
 
-def _check_path(config: TrainConfig, teacher: Teacher) -> None:
-    asked, found = path_of(config), teacher.path
+def check_path(config: TrainConfig, loaded: LoadedDenoiser, found: DiffusionPath) -> None:
+    """Refuse a teacher that was trained on another path than ``config`` says.
+
+    Args:
+        config: settings.
+        loaded: the teacher.
+        found: its path.
+
+    Raises:
+        ConfigError: the paths differ.
+    """
+    asked = path_of(config)
     fits = asked.name == found.name and asked.num_steps == found.num_steps
-    where, schedule = teacher.loaded.path, teacher.loaded.schedule
+    where, schedule = loaded.path, loaded.schedule
     if not (
         fits
         and np.array_equal(asked.signal, found.signal)
@@ -124,15 +140,16 @@ def _check_path(config: TrainConfig, teacher: Teacher) -> None:
             f"{wanted.name} with {dict(wanted.parameters)} was asked for; set diffusion_path, "
             "diffusion_steps, kappa, min_noise and shift_power to the teacher's"
         )
-    if config.sampling_steps not in (0, teacher.sampled.num_steps):
-        raise ConfigError(
-            f"{where}: samples in {teacher.sampled.num_steps} steps, but sampling_steps = "
-            f"{config.sampling_steps} was asked for; drop it or set it to the teacher's"
-        )
 
 
-def check_same(folder: Path, teacher: Path, sha256: str) -> None:
+def check_same(folder: Path, teacher: Path, sha256: str, *, key: str = TEACHER_KEY) -> None:
     """Refuse to go on with the run in ``folder`` with another teacher than it had.
+
+    Args:
+        folder: of the run.
+        teacher: its file.
+        sha256: of that file.
+        key: in the metadata of the run's weights.
 
     Raises:
         ConfigError: the files differ.
@@ -140,9 +157,9 @@ def check_same(folder: Path, teacher: Path, sha256: str) -> None:
     path = folder / "last.safetensors"
     if not path.is_file():
         return
-    had = read_weights(path)[1].get(TEACHER_KEY)
+    had = read_weights(path)[1].get(key)
     if had != sha256:
         raise ConfigError(
-            f"{path}: was distilled from a teacher with sha256 {had}, but {teacher} "
+            f"{path}: learned from a teacher with sha256 {had}, but {teacher} "
             f"has {sha256}; put the teacher's file back, or start a new run"
         )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from edgesr.data.cache import DecodedImages
-from edgesr.errors import DataError
+from edgesr.errors import DivergenceError
 from edgesr.metrics import measure
 from edgesr.train.batches import to_float
 
@@ -30,10 +30,10 @@ def check_progress(psnr: float, best: float, step: int, *, largest_fall: float) 
         largest_fall: in dB.
 
     Raises:
-        DataError: it has.
+        DivergenceError: it has.
     """
     if not psnr > best - largest_fall:
-        raise DataError(
+        raise DivergenceError(
             f"training diverged: validation PSNR is {psnr:.2f} dB at step {step} after "
             f"{best:.2f}; the last good checkpoint is kept, start again with a lower "
             "--learning-rate (or --scale-rate-factor), or with --grad-clip"

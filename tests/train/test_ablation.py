@@ -13,9 +13,9 @@ import pytest
 
 from edgesr.cli import run
 from edgesr.data.cache import DecodedImages
-from edgesr.errors import ConfigError
+from edgesr.errors import ConfigError, DivergenceError
 from edgesr.imresize import downscale
-from edgesr.train import ablation
+from edgesr.train import ablation, ablation_rows
 from edgesr.train.ablation import BASE, ablate, base_config, new_document, rows_of, run_row
 from edgesr.train.config import TrainConfig
 from edgesr.train.loop import train
@@ -39,7 +39,7 @@ def images(photo: Photo) -> TrainingImages:
 def test_every_row_is_the_base_and_its_switch_and_settings_that_go_together() -> None:
     rows = rows_of(replace(CONFIG, teacher="ncnet_x3"))
     assert rows[0].name == BASE
-    assert len({row.name for row in rows}) == len(rows) == 11
+    assert len({row.name for row in rows}) == len(rows) == 12
     base = base_config(CONFIG)
     configs = [replace(base, **row.changes) for row in rows]
     for config in configs:
@@ -53,7 +53,7 @@ def test_every_row_is_the_base_and_its_switch_and_settings_that_go_together() ->
     assert everything.final_frequency_weight
     assert everything.patch_sizes
     assert everything.final_loss == "l2"
-    assert [row for row in rows_of(CONFIG) if "teacher" in row.name] == []
+    assert [row for row in rows_of(CONFIG) if "teacher's" in row.name] == []
     assert "branches" not in [row.name for row in rows_of(replace(CONFIG, model="xlsr"))]
 
 
@@ -103,9 +103,62 @@ def test_a_stopped_ablation_goes_on(
     assert len(made) == 2 * len(names) + 1
 
 
-def test_a_denoiser_is_refused() -> None:
-    with pytest.raises(ConfigError, match="want float training of one of ncnet"):
-        rows_of(replace(CONFIG, model="resshift_px_s", scale=4))
+def test_a_denoiser_has_rows_of_its_own() -> None:
+    config = replace(CONFIG, model="resshift_px_s", scale=4, steps=8)
+    rows = rows_of(config)
+    assert [row.name for row in rows] == [BASE, "DREAM", "DREAM, 3/4 of the steps", "frequencies"]
+    assert rows[2].changes == {"dream": True, "steps": 6, "val_every": 6, "save_every": 6}
+    assert rows_of(config, ["dream"]) == rows[:3]
+    with pytest.raises(ConfigError, match="--only 'SPD': no such row; want one of DREAM; DREAM, 3"):
+        rows_of(config, ["SPD"])
+    with pytest.raises(ConfigError, match="drop --qat"):
+        rows_of(replace(config, distill="sinsr"))
+    with pytest.raises(ConfigError, match="model = net: is unknown"):
+        rows_of(replace(config, model="net"))
+
+
+def test_a_network_of_one_bit_has_groups_published_weights_and_styles_on_request() -> None:
+    config = replace(CONFIG, model="resshift_px_s_1bit", scale=4, teacher="twin", spd_weight=0.1)
+    names = [row.name for row in rows_of(config)]
+    spd = ["SPD, weight 0.01", "SPD, weight 4", "SPD, weight 0.1"]
+    assert names[4:] == ["one group (no TaR/TaA)", *spd]
+    styles = rows_of(config, ["STYLE"])
+    # BI-DiffSR's is the network's own and BBCU's that of one group
+    baselines = ("reactnet", "irnet", "dorefa", "xnor", "bnn", "bidm")
+    assert [row.name for row in styles[1:]] == [f"style {name}" for name in baselines]
+    for row in (*rows_of(config), *styles):
+        check_switches(replace(base_config(config), **row.changes))
+    assert "SPD, weight 4" not in [row.name for row in rows_of(replace(config, teacher=None))]
+
+
+def test_a_row_of_a_denoiser_has_the_loss_of_held_out_images(photo: Photo) -> None:
+    hr = (photo(32, 40, 0),)
+    decoded = DecodedImages(
+        scale=2, names=("a",), lr=tuple(downscale(one, 2) for one in hr), hr=hr, sha256=("",)
+    )
+    images = TrainingImages(description="one", is_demo=False, train=decoded, held_out=decoded)
+    config = replace(CONFIG, model="resshift_px_s_1bit", scale=2, steps=2, patch_size=8)
+    rows = {row.name: row for row in rows_of(config)}
+    base, one = (
+        run_row(rows[name], config, seed=0, images=images, teacher=None)
+        for name in (BASE, "one group (no TaR/TaA)")
+    )
+    assert base["changes"] == {}
+    assert one["changes"] == {"binary_groups": 1}
+    assert np.isfinite([base["psnr"], base["validation_loss"]]).all()
+    assert base["validation_loss"] != one["validation_loss"]
+
+
+def test_a_run_that_diverges_is_a_result_without_figures(
+    images: TrainingImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_: Any, **__: Any) -> Any:
+        raise DivergenceError("training diverged: the loss is nan at step 2")
+
+    monkeypatch.setattr(ablation, "train", diverge)
+    found = run_row(rows_of(CONFIG)[0], CONFIG, seed=0, images=images, teacher=None)
+    assert found["psnr"] is None
+    assert found["diverged"] == "training diverged: the loss is nan at step 2"
 
 
 def test_the_command_writes_results_without_folders_and_prints_the_table(
@@ -117,7 +170,8 @@ def test_the_command_writes_results_without_folders_and_prints_the_table(
     for index in range(3):
         save_photo(tmp_path / "set" / f"{index}.png", 90, 96, seed=index)
     rows = (ablation.Row(name=BASE), ablation.Row(name="one", changes={"ema_decay": 0.0}))
-    monkeypatch.setattr(ablation, "rows_of", lambda _config: rows)
+    for module in (ablation, ablation_rows):
+        monkeypatch.setattr(module, "all_rows", lambda _config: rows)
     output = tmp_path / "ablation_x.json"
     flags = ["--model=edge_s", "--scale=3", "--batch-size=2", "--patch-size=16", "--val-images=1"]
     flags += [f"--data={tmp_path / 'set'}", f"--output={output}", "--seeds", "0", "1"]

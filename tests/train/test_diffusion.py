@@ -20,7 +20,8 @@ from edgesr.models.checkpoint import read_weights
 from edgesr.models.denoiser import Denoiser
 from edgesr.models.denoiser_files import load_denoiser
 from edgesr.train.config import TrainConfig
-from edgesr.train.diffusion import Diffusion, check_diffusion, path_of, sampled_path
+from edgesr.train.denoiser_config import path_of, sampled_path
+from edgesr.train.diffusion import Diffusion, check_diffusion
 from edgesr.train.loop import TrainResult, train
 from edgesr.train.state import load_state
 from edgesr.upscalers import load_upscaler
