@@ -6,12 +6,12 @@ into whole numbers; a block turns float32 into float32: signs, convolution, fact
 Run it as ``python -m edgesr.bench.binary_kernels``.
 """
 
-import os
 import statistics
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cyclopts
 import numpy as np
@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgesr.bench.binary_page import MARKS, binary_section
+from edgesr.bench.binary_threads import BLOCK, FLOAT, measure_threads
 from edgesr.bench.diffusion_page import with_section
 from edgesr.bench.environment import environment
+from edgesr.bench.load import moment, one_core, other_cores
 from edgesr.bench.results import read_document
 from edgesr.bench.timing import Timing, Work, interleave
 from edgesr.bench.verdict import paired_ratio
@@ -29,6 +31,7 @@ from edgesr.binary.conv import BinaryConv2d
 from edgesr.binary.packed import PackedConv2d, parts_of
 from edgesr.binary.packed_kernel import PackedJob, available_kernels
 from edgesr.binary.style import find_style
+from edgesr.errors import EdgesrError
 from edgesr.export.op_cases import grid, near, sum_scale, weight_of
 from edgesr.export.tflite import write_int8
 from edgesr.files import write_json, write_text
@@ -40,13 +43,13 @@ from edgesr.models.denoiser import Denoiser
 from edgesr.quant.scheme import QuantizedGraph
 from edgesr.upscalers.packed import binary_layers
 
-SCHEMA = "edgesr/binary-kernels/1"
+SCHEMA = "edgesr/binary-kernels/2"
 DEFAULT_OUTPUT = Path("benchmarks/results/binary_kernels.json")
-FLOAT, FLOAT_BLOCK, INT8 = "float32 convolution", "float32 block", "int8 convolution"
-BLOCK, PACK = "1-bit block", "1-bit packing"
+FLOAT_BLOCK, INT8, PACK = "float32 block", "int8 convolution", "1-bit packing"
 SIZES = ((64, 128), (128, 64), (256, 32), (64, 256))
 _SIDE, _SEED = 3, 0
 _SLOW = ("portable", "numpy")
+Part = Literal["layers", "threads", "network"]
 
 
 def layer_works(channels: int, size: int) -> dict[str, Work]:
@@ -94,33 +97,6 @@ def measure_layers(sizes: Sequence[tuple[int, int]], repeats: int) -> list[dict[
     return rows
 
 
-def measure_threads(counts: Sequence[int], repeats: int) -> list[dict[str, Any]]:
-    """Return times of a float and of a packed layer of the first size by number of threads."""
-    channels, size = SIZES[0]
-    image = torch.randn(1, channels, size, size).contiguous(memory_format=torch.channels_last)
-    weight = torch.randn(channels, channels, _SIDE, _SIDE)
-    packed = PackedConv2d(parts_of(BinaryConv2d(channels, style=find_style("bbcu"))))
-
-    def run(layer: nn.Module | None, threads: int) -> Work:
-        def work() -> Tensor:
-            torch.set_num_threads(threads)
-            with torch.inference_mode():
-                made: Tensor = (
-                    functional.conv2d(image, weight, padding=1) if layer is None else layer(image)
-                )
-            return made
-
-        return work
-
-    works = {}
-    for count in counts:
-        works[f"{FLOAT}, {count}"] = run(None, count)
-        works[f"{BLOCK}, {count}"] = run(packed, count)
-    rows = [_row(timing) for timing in interleave(works, repeats=repeats)]
-    torch.set_num_threads(1)
-    return rows
-
-
 def measure_network(side: int, repeats: int) -> dict[str, Any]:
     """Return the time of one step of BI-DiffSR, as published, against its float twin."""
     torch.set_num_threads(1)
@@ -129,20 +105,6 @@ def measure_network(side: int, repeats: int) -> dict[str, Any]:
     works["float32 twin"] = _step(_swapped(bidiffsr(4).eval(), is_packed=False), side)
     timings = interleave(works, repeats=repeats, warmup=1)
     return {"side": side, **_figures(timings, against="float32 twin")}
-
-
-@contextmanager
-def _one_core() -> Iterator[None]:
-    """Stay on the last core that this process may use, where the system can do that."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(allowed)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)
 
 
 def _swapped(network: Denoiser, *, is_packed: bool) -> Denoiser:
@@ -244,39 +206,55 @@ def main(  # noqa: PLR0913 - one parameter a flag
     *,
     output: Path = DEFAULT_OUTPUT,
     docs: Path | None = None,
+    part: tuple[Part, ...] = (),
     repeats: int = 25,
     sizes: int = len(SIZES),
-    threads: tuple[int, ...] = (1,),
-    network: int = 0,
+    threads: tuple[int, ...] = (1, 2),
+    network: int = 5,
+    loaded: bool = False,
 ) -> None:
     """Measure, and write the results; or write a page of them.
 
     Args:
-        output: results (JSON); with --docs they are read instead.
+        output: results (JSON), whose other parts are kept; with --docs they are read instead.
         docs: page (Markdown) to write the results into.
-        repeats: counted repetitions.
+        part: what to measure, may be repeated: layers, threads, network. Default is all.
+        repeats: counted repetitions of a layer; threads take four times as many.
         sizes: only the first so many sizes of layers.
         threads: numbers of threads to compare.
-        network: repetitions of a step of BI-DiffSR for 256x256 pixels; 0 leaves it out.
+        network: repetitions of a step of BI-DiffSR for 256x256 pixels.
+        loaded: compare threads even where other programs leave no core for each.
     """
+    stored = read_document(output, {SCHEMA}) if docs or output.exists() else {}
     if docs is not None:
-        stored = read_document(output, {SCHEMA})
         page = docs.read_text(encoding="utf-8")
         write_text(docs, with_section(page, binary_section(stored), str(docs), marks=MARKS))
         return
-    document: dict[str, Any] = {
-        "schema": SCHEMA,
-        "environment": environment(),
-        "litert": version(),
-        "kernels": available_kernels(),
+    parts = dict(stored.get("parts", {}))
+    measures: dict[Part, Callable[[], dict[str, Any]]] = {
+        "threads": lambda: measure_threads(SIZES[:sizes], threads, 4 * repeats, loaded=loaded),
+        "layers": lambda: {"rows": measure_layers(SIZES[:sizes], repeats)},
+        "network": lambda: measure_network(256, network),
     }
-    with _one_core():
-        document["layers"] = measure_layers(SIZES[:sizes], repeats)
-        document["network"] = measure_network(256, network) if network else None
-    document["threads"] = measure_threads(threads, repeats) if len(threads) > 1 else []
-    write_json(output, document)
-    print(binary_section(document))
+    for name, measure in measures.items():
+        if part and name not in part:
+            continue
+        about, began = environment(), moment()
+        with nullcontext() if name == "threads" else one_core():
+            found = measure()
+        parts[name] = {
+            "environment": about,
+            "litert": version(),
+            "kernels": available_kernels(),
+            "other_cores": other_cores(began, moment()),
+            **found,
+        }
+        write_json(output, {"schema": SCHEMA, "parts": parts})
+    print(binary_section({"parts": parts}))
 
 
 if __name__ == "__main__":
-    cyclopts.run(main)
+    try:
+        cyclopts.run(main)
+    except EdgesrError as error:
+        sys.exit(f"error: {error}")

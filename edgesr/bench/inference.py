@@ -13,6 +13,7 @@ from edgesr.bench.runtime import Contender, Runtime, check_output, contenders, o
 from edgesr.bench.timing import Failure, Session, Work, one_line, run_session
 from edgesr.errors import DataError, EdgesrError
 from edgesr.upscalers.load import is_sampled
+from edgesr.upscalers.step_schedule import read_schedule
 
 DEFAULT_SHAPE = (360, 640)
 _LITERT = ("xnnpack", "builtin", "reference")
@@ -120,12 +121,30 @@ def _cost(contender: Contender, shape: tuple[int, int]) -> dict[str, Any] | None
 
 
 def _sampling_cost(contender: Contender, shape: tuple[int, int]) -> dict[str, Any]:
-    """Return what one step of a denoiser costs, how many there are, and the MACs of them all."""
+    """Return what one step of a denoiser costs, how many there are, and the MACs of them all.
+
+    Of a file of steps only their number is known. Of packed bits the products of bits are counted
+    as MACs like the float ones; activations and memory would be those of the float simulation.
+    """
+    kept = ("params", "macs", "activations", "peak_memory_mib", "num_steps", "total_macs")
+    path = Path(str(contender.source))
+    if contender.runtime in _LITERT:
+        schedule = read_schedule(path)
+        steps = 1 if schedule is None else len(schedule.steps)
+        return {"num_steps": steps}
     from edgesr.bench.cost_denoiser import denoiser_cost
 
-    found = denoiser_cost(str(contender.source), shape=shape, steps=contender.steps).to_json()
-    kept = ("params", "macs", "activations", "peak_memory_mib", "num_steps", "total_macs")
-    return {key: found[key] for key in kept}
+    if contender.runtime != "packed":
+        found = denoiser_cost(str(path), shape=shape, steps=contender.steps).to_json()
+        return {key: found[key] for key in kept}
+    from edgesr.upscalers.diffusion import sampling_path
+    from edgesr.upscalers.packed import load_packed
+
+    loaded = load_packed(path)
+    steps = sampling_path(loaded, contender.steps).num_steps
+    name, scale = loaded.descriptor.name, loaded.scale
+    found = denoiser_cost(name, shape=shape, scale=scale, steps=steps).to_json()
+    return {key: found[key] for key in ("params", "macs", "num_steps", "total_macs")}
 
 
 def _contenders(request: Request) -> tuple[list[Contender], list[Failure]]:

@@ -152,7 +152,7 @@ def _measure(request: dict[str, Any]) -> Memory:
 
 def _import(runtime: str) -> None:
     """Load the runtime, so that its own memory is not counted as the model's."""
-    if runtime.startswith("torch"):
+    if runtime.startswith("torch") or runtime == "packed":
         import torch
 
         torch.zeros(1)

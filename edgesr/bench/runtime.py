@@ -1,4 +1,4 @@
-"""One inference on the host: LiteRT's kernel families, ONNX Runtime, PyTorch."""
+"""One inference on the host: LiteRT's kernel families, ONNX Runtime, PyTorch, packed bits."""
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +14,10 @@ from edgesr.bench.timing import Work
 from edgesr.errors import CheckpointError, DataError, MissingDependencyError, UsageError
 from edgesr.litert import open_model
 from edgesr.upscalers.load import is_sampled
+from edgesr.upscalers.step_schedule import read_schedule
+from edgesr.upscalers.stepwise import StepwiseUpscaler
 
-Runtime = Literal["xnnpack", "builtin", "reference", "onnxruntime", "torch", "torch-cuda"]
+Runtime = Literal["xnnpack", "builtin", "reference", "onnxruntime", "torch", "torch-cuda", "packed"]
 
 _SEED = 0
 _LITERT: tuple[Runtime, ...] = ("xnnpack", "builtin", "reference")
@@ -34,6 +36,7 @@ class Contender:
         runtime: what runs it.
         threads: CPU threads.
         steps: of a diffusion denoiser; None takes those that its file names, or all of its path.
+            All of them are one inference.
     """
 
     name: str
@@ -128,20 +131,35 @@ def _able(source: Path | bytes) -> tuple[Runtime, ...]:
         return _LITERT
     if source.suffix == ".onnx":
         return ("onnxruntime",)
+    if source.suffix == ".esb":
+        return ("packed",)
     if source.suffix in {".safetensors", ".pth"} or source.is_dir():
         return ("torch", "torch-cuda")
     if not source.exists():
         raise CheckpointError(f"{source}: no such file; check the path")
     raise CheckpointError(
-        f"{source}: is no model file, want .tflite, .onnx, .safetensors, .pth or a run folder"
+        f"{source}: is no model file, want .tflite, .esb, .onnx, .safetensors, .pth or a run folder"
     )
 
 
 def _litert(contender: Contender, image: NDArray[np.uint8]) -> Work:
+    if isinstance(contender.source, Path) and read_schedule(contender.source) is not None:
+        return _stepwise(contender, contender.source, image)
     kernels: Any = contender.runtime
     model = open_model(contender.source, kernels=kernels, threads=contender.threads)
     batch = model.input_grid.encode(image)[None]
     return lambda: model.run(batch)
+
+
+def _stepwise(contender: Contender, path: Path, image: NDArray[np.uint8]) -> Work:
+    """Return all steps of one image by a file of signatures, with its enlargement and its noise."""
+    if contender.runtime != "xnnpack":
+        raise DataError(
+            f"{contender.name}: a file of several steps runs on xnnpack; drop "
+            f"--runtime {contender.runtime}"
+        )
+    upscaler = StepwiseUpscaler(path, threads=contender.threads, steps=contender.steps)
+    return lambda: upscaler(image)
 
 
 def _onnxruntime(contender: Contender, image: NDArray[np.uint8]) -> Work:
@@ -183,6 +201,11 @@ def _torch(contender: Contender, image: NDArray[np.uint8]) -> Work:
             return module(batch)
 
     return work
+
+
+def _packed(contender: Contender, image: NDArray[np.uint8]) -> Work:
+    _optional("torch", "install edgesr[train]")
+    return _sampling(contender, image)
 
 
 def _sampling(contender: Contender, image: NDArray[np.uint8]) -> Work:
@@ -239,5 +262,10 @@ def _optional(package: str, advice: str) -> Any:
 
 
 _OPENERS: Mapping[Runtime, Callable[[Contender, NDArray[np.uint8]], Work]] = MappingProxyType(
-    {"onnxruntime": _onnxruntime, "torch": _torch, "torch-cuda": _torch_cuda}
+    {
+        "onnxruntime": _onnxruntime,
+        "torch": _torch,
+        "torch-cuda": _torch_cuda,
+        "packed": _packed,
+    }
 )

@@ -11,7 +11,9 @@ from edgesr.errors import DataError, UsageError
 if TYPE_CHECKING:
     from edgesr.bench.inference import Request
 
-RuntimeName = Literal["xnnpack", "builtin", "reference", "onnxruntime", "torch", "torch-cuda"]
+RuntimeName = Literal[
+    "xnnpack", "builtin", "reference", "onnxruntime", "torch", "torch-cuda", "packed"
+]
 
 _TRAINING_BATCH = 16
 
@@ -38,9 +40,9 @@ def bench(  # noqa: PLR0913 - one parameter a flag
     """Time contenders that take turns; the first one is the measure of the others.
 
     Args:
-        models: .tflite, .onnx, .safetensors or .pth files, run folders or shipped models; a
-            diffusion denoiser is sampled with all its steps. Default is the shipped INT8 NCNet
-            against its float32 export.
+        models: .tflite, .esb, .onnx, .safetensors or .pth files, run folders or shipped models; a
+            diffusion denoiser, whether float, INT8 or of one bit, is sampled with all its steps.
+            Default is the shipped INT8 NCNet against its float32 export.
         training: time the NCNet x3 training step instead, against plain ways to write it.
         denoisers: time one float32 step of the x4 diffusion denoisers instead, against SR3's UNet;
             the default --shape is 64x64, and a repetition takes seconds.

@@ -142,6 +142,8 @@ def _step_cells(timing: Timing, cost: Mapping[str, Any] | None, *, is_step: bool
         return ["-"] * 3
     steps = cost["num_steps"]
     other = timing.median_ms * steps if is_step else timing.median_ms / steps
+    if "macs" not in cost:
+        return [str(steps), f"{other:.2f}", "-"]
     macs = ", ".join(f"{cost[key] / 1e9:.2f}" for key in ("macs", "total_macs"))
     return [str(steps), f"{other:.2f}", macs]
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 models = App(name="models", help="List networks and trained ones; fetch more.")
+models.command(
+    "edgesr.cli.models_import:import_", name="import", help="Read weights that others published."
+)
 
 
 @models.default

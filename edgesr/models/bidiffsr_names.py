@@ -81,7 +81,8 @@ def load_published(network: Denoiser, state: Mapping[str, Tensor]) -> None:
     """Load the authors' weights into a network of ``bidiffsr()``.
 
     Their network works on images in [0, 1] with OpenCV's bicubic enlargement as condition, where
-    edgesr's samplers give it [-1, 1] and MATLAB's.
+    edgesr's samplers give it [-1, 1] and MATLAB's; ``edgesr.diffusion.published`` samples it as
+    they do.
 
     Raises:
         CheckpointError: names or shapes do not fit the network.

@@ -93,19 +93,21 @@ class Conditioning(nn.Module):
             self._check(centre, lr, "centre")
         if self.grid == "hr":
             shown = self.centre(lr) if centre is None else centre
-            return self._padded(torch.cat([shown, x_t], dim=1))
+            return self.pad(torch.cat([shown, x_t], dim=1))
         packed = self.bicubic(lr) if centre is None else self._blocks(centre)
-        return self._padded(torch.cat([self._blocks(x_t), packed, lr], dim=1))
+        return self.pad(torch.cat([self._blocks(x_t), packed, lr], dim=1))
 
     def crop(self, prediction: Tensor, lr: Tensor) -> Tensor:
         """Cut a padded prediction to ``scale`` times the size of ``lr``."""
         height, width = lr.shape[2:]
         return prediction[:, :, : self.scale * height, : self.scale * width]
 
-    def _blocks(self, image: Tensor) -> Tensor:
-        return functional.pixel_unshuffle(image, self.scale)
+    def pad(self, joined: Tensor) -> Tensor:
+        """Pad ``(n, c, h, w)`` of the grid by reflection at the bottom and right.
 
-    def _padded(self, joined: Tensor) -> Tensor:
+        Raises:
+            DataError: a side is too short for that.
+        """
         height, width = joined.shape[2:]
         below, right = -height % self.multiple, -width % self.multiple
         if below == right == 0:
@@ -117,6 +119,9 @@ class Conditioning(nn.Module):
                 f"{self.multiple // 2 + 1} pixels; give a larger one"
             )
         return functional.pad(joined, (0, right, 0, below), mode="reflect")
+
+    def _blocks(self, image: Tensor) -> Tensor:
+        return functional.pixel_unshuffle(image, self.scale)
 
     def _check(self, image: Tensor, lr: Tensor, what: str) -> None:
         if lr.ndim != len("nchw") or lr.shape[1] != _RGB:

@@ -23,6 +23,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum { PIXELS = 4, BLOCK = 64, BYTE_STEPS = 31 /* 31 * 8 bits fit a byte */ };
+enum { MAX_WORDS = 9 * 7168 / 64 /* of a 3x3 window of the widest layer: MAX_INPUTS */ };
 enum { PORTABLE, POPCNT, AVX2, AVX512, NEON };
 
 /* Rows first to last of one image; arrays are NHWC. Tables behind the weights are padded, as the
@@ -74,6 +75,18 @@ INLINE void pack_tail(const float *f, const float *shift, uint8_t *bits, int fro
         bits[c / 8] = (uint8_t)(bits[c / 8] | (!(f[c] + shift[c] >= 0.0f) << (c % 8)));
 }
 
+/* The value where it is not below 0, else the bent one; by masks, as compilers make a branch of a
+   choice where the vectors of an instruction set cannot choose, and signs of sums are random. */
+INLINE float rectified(float value, float bent) {
+    uint32_t a, b;
+    memcpy(&a, &value, 4);
+    memcpy(&b, &bent, 4);
+    const uint32_t keep = 0u - (uint32_t)(value >= 0.0f);
+    a = (a & keep) | (b & ~keep);
+    memcpy(&value, &a, 4);
+    return value;
+}
+
 INLINE void finish(const struct job *j, int y, int x, int from, int pixels, const uint16_t *pops) {
     const int left = j->outputs - from, count = left < BLOCK ? left : BLOCK;
     const int terms = j->side * j->side * j->inputs;
@@ -96,8 +109,7 @@ INLINE void finish(const struct job *j, int y, int x, int from, int pixels, cons
         for (int i = 0; i < count; i++) {
             float value = factor[i] * (float)(terms - 2 * pop[i] - border[i]);
             value = value * gain + before[i];
-            value = value >= 0.0f ? value : value * bend[i];
-            made[i] = value + after[i];
+            made[i] = rectified(value, value * bend[i]) + after[i];
         }
         if (j->shortcut == 0.0f) continue;
         const float shortcut = j->shortcut;
@@ -121,25 +133,42 @@ INLINE void convolve(const struct job *j, count_tile *tile) {
 
 /* ---- one word of 64 channels after another; weights (outputs, side, side, words) ---- */
 
-INLINE void words_tile(const struct job *j, const uint8_t *window, int from, int pixels,
-                       uint16_t *pops) {
-    const size_t row = (size_t)(j->side * j->stride), pitch = pitch_of(j);
+INLINE void words_count(const struct job *j, const uint64_t *input, int from, int pixels,
+                        uint16_t *pops, const size_t words) {
     const int to = j->padded - from < BLOCK ? j->padded : from + BLOCK;
-    for (int p = 0; p < pixels; p++)
-        for (int o = from; o < to; o++) {
-            const uint8_t *weight = j->weights + (size_t)o * row * (size_t)j->side;
+    const uint8_t *weight = j->weights + 8 * words * (size_t)from;
+    for (int o = from; o < to; o++, weight += 8 * words)
+        for (int p = 0; p < pixels; p++) {
+            const uint64_t *window = input + (size_t)p * words;
             int pop = 0;
-            for (int r = 0; r < j->side; r++, weight += row) {
-                const uint8_t *input = window + (size_t)r * pitch + (size_t)p * (size_t)j->stride;
-                for (size_t t = 0; t < row; t += 8) {
-                    uint64_t a, b;
-                    memcpy(&a, input + t, 8);
-                    memcpy(&b, weight + t, 8);
-                    pop += __builtin_popcountll(a ^ b);
-                }
+#pragma GCC unroll 9
+            for (size_t t = 0; t < words; t++) {
+                uint64_t word;
+                memcpy(&word, weight + 8 * t, 8);
+                pop += __builtin_popcountll(window[t] ^ word);
             }
             pops[p * BLOCK + o - from] = (uint16_t)pop;
         }
+}
+
+/* Windows are copied together first: one run of words for all the outputs, and where the layer is
+   of a usual width, a number of them that the compiler knows. */
+INLINE void words_tile(const struct job *j, const uint8_t *window, int from, int pixels,
+                       uint16_t *pops) {
+    const size_t row = (size_t)(j->side * j->stride), pitch = pitch_of(j);
+    const size_t words = row * (size_t)j->side / 8;
+    uint64_t input[PIXELS * MAX_WORDS];
+    for (int p = 0; p < pixels; p++, window += j->stride)
+        for (int r = 0; r < j->side; r++)
+            memcpy((uint8_t *)(input + (size_t)p * words) + (size_t)r * row,
+                   window + (size_t)r * pitch, row);
+    switch (words) {
+    case 1: words_count(j, input, from, pixels, pops, 1); break;
+    case 9: words_count(j, input, from, pixels, pops, 9); break;
+    case 18: words_count(j, input, from, pixels, pops, 18); break;
+    case 36: words_count(j, input, from, pixels, pops, 36); break;
+    default: words_count(j, input, from, pixels, pops, words);
+    }
 }
 
 static void portable_row(const float *f, const float *shift, uint8_t *bits, int width, int inputs,
@@ -158,6 +187,23 @@ TARGET("popcnt,sse4.2")
 static void popcnt_tile(const struct job *j, const uint8_t *w, int from, int n, uint16_t *pops) {
     words_tile(j, w, from, n, pops);
 }
+TARGET("popcnt,sse4.2")
+static void popcnt_row(const float *f, const float *shift, uint8_t *bits, int width, int inputs,
+                       int stride) {
+    const int whole = inputs / 8 * 8;
+    const __m128 zero = _mm_setzero_ps();
+    for (int x = 0; x < width; x++, f += inputs, bits += stride) {
+        for (int c = 0; c < whole; c += 8) {
+            const __m128 a = _mm_add_ps(_mm_loadu_ps(f + c), _mm_loadu_ps(shift + c));
+            const __m128 b = _mm_add_ps(_mm_loadu_ps(f + c + 4), _mm_loadu_ps(shift + c + 4));
+            const int low = _mm_movemask_ps(_mm_cmpnge_ps(a, zero));
+            const int high = _mm_movemask_ps(_mm_cmpnge_ps(b, zero));
+            bits[c / 8] = (uint8_t)(low | high << 4);
+        }
+        if (whole / 8 < stride) pack_tail(f, shift, bits, whole, inputs, stride);
+    }
+}
+TARGET("popcnt,sse4.2") static void popcnt_pack(const struct job *j) { pack(j, popcnt_row); }
 TARGET("popcnt,sse4.2") static void popcnt_convolve(const struct job *j) { convolve(j, popcnt_tile); }
 
 /* ---- AVX2: weights (side, side, bytes, outputs); every byte of input looks its counts up ---- */
@@ -387,6 +433,7 @@ int edgesr_bits_has(int kind) {
 void edgesr_bits_pack(int kind, const struct job *j) {
 #if defined(__x86_64__)
     if (kind == AVX2 || kind == AVX512) avx2_pack(j);
+    else if (kind == POPCNT) popcnt_pack(j);
     else portable_pack(j);
 #elif defined(__aarch64__)
     if (kind == NEON) neon_pack(j);
