@@ -13,12 +13,18 @@ NAMES = ("resshift_px_m", "resshift_px_s", "resshift_px_l", "sr3")
 """Contenders; the first is the measure of the others."""
 
 DEFAULT_SHAPE = (64, 64)
+SIDES = (0.5, 2.0)
+"""The first contender is also timed on images with sides so many times as long."""
 _SCALE = 4
 _TIMESTEP = 1.0
 
 
 def denoiser_contenders(
-    shape: tuple[int, int] = DEFAULT_SHAPE, *, names: tuple[str, ...] = NAMES, scale: int = _SCALE
+    shape: tuple[int, int] = DEFAULT_SHAPE,
+    *,
+    names: tuple[str, ...] = NAMES,
+    scale: int = _SCALE,
+    sides: tuple[float, ...] = SIDES,
 ) -> dict[str, Work]:
     """Return one float32 step each in torch, its timestep folded in, with random weights.
 
@@ -28,11 +34,15 @@ def denoiser_contenders(
         shape: ``(h, w)`` of the low-resolution image.
         names: keys of ``DENOISERS``.
         scale: upscaling factor.
+        sides: the first of ``names`` is also timed on images with sides so many times as long.
 
     Raises:
         ConfigError: no such denoiser, or not for that factor.
     """
-    return {f"{name} x{scale}": _step(name, shape, scale) for name in names}
+    return {
+        called: _step(name, size, scale)
+        for called, (name, size) in _called(shape, names, scale, sides).items()
+    }
 
 
 def denoiser_costs(
@@ -41,6 +51,7 @@ def denoiser_costs(
     steps: int,
     names: tuple[str, ...] = NAMES,
     scale: int = _SCALE,
+    sides: tuple[float, ...] = SIDES,
 ) -> dict[str, dict[str, Any]]:
     """Return parameters, MACs of a step and of all steps of every contender, by its name.
 
@@ -49,20 +60,33 @@ def denoiser_costs(
         steps: evaluations for an image.
         names: keys of ``DENOISERS``.
         scale: upscaling factor.
+        sides: as for ``denoiser_contenders``.
 
     Raises:
         ConfigError: no such denoiser, or not for that factor.
     """
     found = {}
-    for name in names:
-        cost = denoiser_cost(name, shape=shape, scale=scale, steps=steps).to_json()
+    for called, (name, size) in _called(shape, names, scale, sides).items():
+        cost = denoiser_cost(name, shape=size, scale=scale, steps=steps).to_json()
         kept = ("params", "macs", "num_steps", "total_macs")
-        found[f"{name} x{scale}"] = {key: cost[key] for key in kept}
+        found[called] = {key: cost[key] for key in kept} | {"pixels": size[0] * size[1]}
+    return found
+
+
+def _called(
+    shape: tuple[int, int], names: tuple[str, ...], scale: int, sides: tuple[float, ...]
+) -> dict[str, tuple[str, tuple[int, int]]]:
+    """Return denoiser and size by the names that timings have."""
+    found = {f"{name} x{scale}": (name, shape) for name in names}
+    for times in sides:
+        height, width = (max(2, round(times * side)) for side in shape)
+        found[f"{names[0]} x{scale} {width}x{height}"] = (names[0], (height, width))
     return found
 
 
 def _step(name: str, shape: tuple[int, int], scale: int) -> Work:
     network = fold_timestep(build_denoiser(name, scale), _TIMESTEP)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # as upscalers do
     generator = torch.Generator().manual_seed(0)
     lr = 2 * torch.rand(1, 3, *shape, generator=generator) - 1
     x_t = torch.randn(1, 3, scale * shape[0], scale * shape[1], generator=generator)

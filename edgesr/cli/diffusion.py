@@ -57,7 +57,8 @@ def diffusion(  # noqa: PLR0913 - one parameter a flag
         threads: CPU threads; default is all.
         results: file for the figures (JSON), gone on with where it exists; without SOURCES, files
             to read, may be repeated.
-        docs: page (Markdown) whose results are to be replaced by those of --results.
+        docs: page (Markdown) whose results are to be replaced by those of --results, among them
+            times of `edgesr bench --denoisers`.
         json: print the figures as JSON instead of tables.
     """
     if not sources:
@@ -104,18 +105,27 @@ def _write_page(results: list[Path], docs: Path | None) -> None:
     if docs is None or not results:
         raise UsageError("name models to measure, or --results and --docs to write the page")
 
+    from edgesr.bench import denoiser_times
     from edgesr.bench.diffusion import SCHEMA
     from edgesr.bench.diffusion_page import results_section, with_section
-    from edgesr.bench.results import read_document
+    from edgesr.bench.results import BENCH_SCHEMA, read_document
     from edgesr.errors import DataError
     from edgesr.files import write_text
 
-    section = results_section([read_document(path, {SCHEMA}) for path in results])
+    documents = {path: read_document(path, {SCHEMA, BENCH_SCHEMA}) for path in results}
+    compared = [one for one in documents.values() if one["schema"] == SCHEMA]
     try:
         page = docs.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise DataError(f"{docs}: cannot be read ({error}); name the page to write into") from error
-    write_text(docs, with_section(page, section, str(docs)))
+    if compared:
+        page = with_section(page, results_section(compared), str(docs))
+    marks = denoiser_times.START, denoiser_times.END
+    for path, document in documents.items():
+        if document["schema"] == BENCH_SCHEMA:
+            section = denoiser_times.times_section(document, str(path))
+            page = with_section(page, section, str(docs), marks=marks)
+    write_text(docs, page)
 
 
 def _candidates(

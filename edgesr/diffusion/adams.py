@@ -9,7 +9,9 @@ strength ``tau`` is solved from state t to u by
 
 and ``r`` is replaced by the polynomial through known predictions.
 
-Source: Xue et al. 2023, arXiv 2309.05019, eq. 14, 15, 17 and 18, on the path's residual.
+Source: Xue et al. 2023, arXiv 2309.05019, the coefficients of eq. 15 (predictor) and 18
+(corrector), on the path's residual. The authors' code adds a term of third order in the step to the
+coefficients of order 2, for few steps; the paper does not have it, and it is not added here.
 """
 
 import math

@@ -23,7 +23,8 @@ def dpm_solver_2m(task: Task, start: Tensor) -> Tensor:
     Raises:
         DiffusionError: images that do not fit, or values that are not finite.
 
-    Source: Lu et al. 2022, arXiv 2211.01095, algorithm 2, on the path's residual.
+    Source: Lu et al. 2022, arXiv 2211.01095, DPM-Solver++(2M), on the path's residual. The authors'
+    code takes a last step of first order only below ten steps, or where it is asked to.
     """
     x = task.begin(start)
     centre = task.offset(x)
@@ -36,7 +37,7 @@ def dpm_solver_2m(task: Task, start: Tensor) -> Tensor:
         if before is not None and u > 0:
             earlier, h_before = before
             ahead = h / (2 * h_before)
-            mixed = (1 + ahead) * residual - ahead * earlier  # algorithm 2
+            mixed = (1 + ahead) * residual - ahead * earlier
         shrink = float(path.noise[u] / path.noise[t])
         gain = -float(path.signal[u]) * math.expm1(-h)
         x = task.arrive(centre + shrink * (x - centre) + gain * mixed, t, residual)

@@ -50,7 +50,8 @@ def dream(  # noqa: PLR0913
     Raises:
         DiffusionError: a negative power, state 0, or images that do not fit.
 
-    Source: Zhou et al. 2023, arXiv 2312.00210, its rectified loss with estimation adaptation.
+    Source: Zhou et al. 2023, arXiv 2312.00210, its rectified loss with estimation adaptation;
+    compared with the authors' code.
     """
     if not power >= 0:
         raise DiffusionError(f"dream: power is {power}, want 0 or more")

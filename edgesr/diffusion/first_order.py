@@ -30,9 +30,10 @@ def transition(path: Path, t: int, u: int, *, eta: float) -> Transition:
         eta: 0 for no noise, 1 for all that the posterior of the path has.
 
     Source: Song et al. 2020, arXiv 2010.02502, eq. 12 and 16, on the path's residual. At ``eta=1``
-    the mean and variance are those of Ho et al. 2020, arXiv 2006.11239, eq. 7, Luo et al. 2023,
-    arXiv 2301.11699 (IR-SDE), Yue et al. 2023, arXiv 2307.12348, eq. 6 to 7 (ResShift), and Liu et
-    al. 2023, arXiv 2308.13712 (RDDM).
+    the mean and variance are those of Ho et al. 2020, arXiv 2006.11239, eq. 7, of Yue et al. 2023,
+    arXiv 2307.12348, section 3.1 (ResShift), of Liu et al. 2023, arXiv 2308.13712 (RDDM), and of
+    Luo et al. 2023, arXiv 2301.11699 (IR-SDE): the mean is the paper's optimum, the variance that
+    of the posterior sampler in the authors' code.
     """
     (a_t, s_t), (a_u, s_u) = ((float(path.signal[i]), float(path.noise[i])) for i in (t, u))
     carried = s_u * (a_t / a_u if path.chain == "decay" else 1.0)
@@ -93,6 +94,6 @@ def ancestral(task: Task, start: Tensor, *, noise: Noise) -> Tensor:
         DiffusionError: images that do not fit, or values that are not finite.
 
     Source: Ho et al. 2020, arXiv 2006.11239, algorithm 2; Yue et al. 2023, arXiv 2307.12348,
-    eq. 7; Luo et al. 2023, arXiv 2301.11699.
+    section 3.1; the posterior sampler in the code of Luo et al. 2023, arXiv 2301.11699.
     """
     return ddim(task, start, eta=1.0, noise=noise)

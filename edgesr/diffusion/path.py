@@ -4,8 +4,8 @@ The centre ``c`` is the upsampled image (ResShift, IR-SDE, RDDM) or zero (DDPM, 
 called the residual. State ``num_steps`` is where sampling starts and state 0 is where it ends, the
 clean image in every schedule; tables are float64 and hold one value per state.
 
-Source: the three models' forward processes, Ho et al. 2020, arXiv 2006.11239, eq. 4; Yue et al.
-2023, arXiv 2307.12348, eq. 2; Luo et al. 2023, arXiv 2301.11699, proposition 3.1.
+Source: the three models' forward processes, Ho et al. 2020, arXiv 2006.11239, section 2; Yue et al.
+2023, arXiv 2307.12348, section 3.1; Luo et al. 2023, arXiv 2301.11699, section 3.1.
 """
 
 from collections.abc import Iterator, Sequence

@@ -2,8 +2,8 @@
 
 With ``d = x_t - c`` and ``r = x0 - c``: ``d = a r + s eps`` and ``v = a eps - s r``.
 
-Source: Salimans and Ho 2022, arXiv 2202.00512, section 4 and appendix D, where ``a^2 + s^2 = 1``;
-here it need not be.
+Source: Salimans and Ho 2022, arXiv 2202.00512, section 4, where ``a^2 + s^2 = 1``; here it need not
+be.
 """
 
 from torch import Tensor

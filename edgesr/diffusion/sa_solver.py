@@ -37,7 +37,9 @@ def sa_solver(
         DiffusionError: ``tau`` or ``order`` out of range, noise that is missing, images that do
             not fit, or values that are not finite.
 
-    Source: Xue et al. 2023, arXiv 2309.05019, algorithm 1, in data prediction.
+    Source: Xue et al. 2023, arXiv 2309.05019, its predictor and corrector in data prediction; see
+    ``edgesr.diffusion.adams`` for what the authors' code does otherwise. There the corrector's
+    order is chosen on its own.
     """
     if not tau >= 0:
         raise DiffusionError(f"sa_solver: tau is {tau}, want 0 or more")

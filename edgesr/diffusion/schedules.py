@@ -24,8 +24,8 @@ def ddpm_linear(*, num_steps: int = 2000, first: float = 1e-6, last: float = 1e-
     Raises:
         DiffusionError: a parameter out of range.
 
-    Source: Ho et al. 2020, arXiv 2006.11239, eq. 4; figures of Saharia et al. 2021, arXiv
-    2104.07636.
+    Source: Ho et al. 2020, arXiv 2006.11239, section 2; the figures are those that public training
+    settings of SR3 (Saharia et al. 2021, arXiv 2104.07636) have.
     """
     _check("ddpm_linear", num_steps, first=0 < first < 1, last=0 < last < 1)
     return _variance_preserving("ddpm_linear", np.linspace(first, last, num_steps))
@@ -42,10 +42,10 @@ def cosine(*, num_steps: int = 1000, offset: float = 0.008, max_beta: float = 0.
     Raises:
         DiffusionError: a parameter out of range.
 
-    Source: Nichol and Dhariwal 2021, arXiv 2102.09672, eq. 17.
+    Source: Nichol and Dhariwal 2021, arXiv 2102.09672, section 3.2.
     """
     _check("cosine", num_steps, offset=offset >= 0, max_beta=0 < max_beta < 1)
-    kept = _squared_cosine(num_steps, offset)  # eq. 17
+    kept = _squared_cosine(num_steps, offset)
     return _variance_preserving("cosine", np.minimum(1 - kept[1:] / kept[:-1], max_beta))
 
 
@@ -72,7 +72,8 @@ def resshift(
     Raises:
         DiffusionError: a parameter out of range.
 
-    Source: Yue et al. 2023, arXiv 2307.12348, eq. 2 and its noise schedule.
+    Source: Yue et al. 2023, arXiv 2307.12348, sections 3.1 and 3.2; the first and last value as in
+    the authors' code, where the first is ``min(min_noise / kappa, min_noise)`` and nothing else.
     """
     _check(
         "resshift",
@@ -111,8 +112,7 @@ def irsde(
     Raises:
         DiffusionError: a parameter out of range.
 
-    Source: Luo et al. 2023, arXiv 2301.11699, proposition 3.1; rate and step as in the
-    authors' code.
+    Source: Luo et al. 2023, arXiv 2301.11699, section 3.1; rate and step as in the authors' code.
     """
     _check(
         "irsde", num_steps, sigma=0 < sigma < math.inf, remains=0 < remains < 1, offset=offset >= 0
@@ -124,7 +124,7 @@ def irsde(
     return Path(
         name="irsde",
         signal=np.exp(-decay),
-        noise=sigma * np.sqrt(-np.expm1(-2 * decay)),  # proposition 3.1
+        noise=sigma * np.sqrt(-np.expm1(-2 * decay)),
         timesteps=np.arange(num_steps + 1),
         chain="decay",
         centred=True,
@@ -150,7 +150,9 @@ def rddm(
     Raises:
         DiffusionError: a parameter out of range.
 
-    Source: Liu et al. 2023, arXiv 2308.13712, its forward process and its powers of time.
+    Source: Liu et al. 2023, arXiv 2308.13712, its forward process and its powers of time; with
+    powers of 1 the tables are those of the linear coefficients in public code, which takes the
+    residual a step earlier as well.
     """
     _check(
         "rddm",

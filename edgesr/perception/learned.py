@@ -1,6 +1,8 @@
 """LPIPS and DISTS from their authors' packages, where the user has installed them with weights.
 
-Both need torchvision, whose networks they look through, and download its weights at first use.
+Both need torchvision, whose networks they look through, and download its weights at first use. Both
+have had no release since 2021 and 2020; they are taken all the same, since the values that papers
+print are theirs. Nothing of them is imported before a metric is asked for.
 """
 
 from collections.abc import Callable
@@ -56,12 +58,12 @@ def load_dists() -> RgbDistance:
 def _network(name: str, package: str, build: Callable[[Any], Any]) -> Any:
     try:
         return build(import_module(package)).eval()
-    except (ImportError, OSError, RuntimeError) as error:  # torchvision fails in all these ways
+    except (ImportError, OSError, RuntimeError, TypeError) as error:
+        # torchvision fails in the first three ways; in the last, once it drops `pretrained=`
         reason = " ".join(str(error).split()) or type(error).__name__
         raise MissingDependencyError(
             f"metric {name}: {package.replace('_', '-')} with its weights is not there ({reason}); "
-            f"pip install {package.replace('_', '-').lower()} torchvision, or use --perceptual, "
-            "which needs no weights"
+            "pip install 'edgesr[perceptual]', or use --perceptual, which needs no weights"
         ) from error
 
 

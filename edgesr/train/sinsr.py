@@ -13,7 +13,9 @@ arXiv 2408.07476, whose code is not public, and without its adversarial part: th
 ``f(x_T, T)`` and at ``x0_t`` under the same little noise, and its two answers shall agree. A fifth,
 ``frequency``, off as well, compares the amplitudes of ``f(x_T, T)`` and ``x0``.
 
-Source: Wang et al. 2023, arXiv 2311.14760 (SinSR); there all three are squared errors.
+Source: Wang et al. 2023, arXiv 2311.14760 (SinSR); there all three are squared errors. Its code has
+no number for the clean image: on the way back the network is told the number of state 1 and shown
+the image scaled as a start is.
 """
 
 from collections.abc import Mapping

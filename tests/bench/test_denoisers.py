@@ -10,7 +10,9 @@ from edgesr.errors import ConfigError
 
 
 def test_a_step_returns_an_image_and_every_contender_is_timed() -> None:
-    works = denoiser_contenders((8, 9), names=("resshift_px_s", "resshift_px_naf"), scale=3)
+    works = denoiser_contenders(
+        (8, 9), names=("resshift_px_s", "resshift_px_naf"), scale=3, sides=()
+    )
     assert list(works) == ["resshift_px_s x3", "resshift_px_naf x3"]
     for work in works.values():
         made = work()
@@ -34,10 +36,25 @@ def test_the_flag_stands_alone(other: list[str], capsys: pytest.CaptureFixture[s
 
 def test_costs_of_a_step_and_of_all_stand_beside_the_times() -> None:
     names = ("resshift_px_s",)
-    found = denoiser_costs((8, 9), steps=3, names=names, scale=3)["resshift_px_s x3"]
+    found = denoiser_costs((8, 9), steps=3, names=names, scale=3, sides=())["resshift_px_s x3"]
     enlargement = 25 * 3 * 9 * 8 * 9  # 5x5 taps, three channels, nine phases
     assert found["total_macs"] == 3 * found["macs"] + enlargement
-    assert list(denoiser_contenders((8, 9), names=names, scale=3)) == ["resshift_px_s x3"]
+    contenders = denoiser_contenders((8, 9), names=names, scale=3, sides=())
+    assert list(contenders) == ["resshift_px_s x3"]
+
+
+def test_the_first_is_also_timed_on_other_sizes_and_its_cost_is_linear_in_pixels() -> None:
+    names = ("resshift_px_s", "resshift_px_m")
+    works = denoiser_contenders((8, 10), names=names, scale=2, sides=(0.5, 2.0))
+    costs = denoiser_costs((8, 10), steps=1, names=names, scale=2, sides=(0.5, 2.0))
+    sizes = ["resshift_px_s x2 5x4", "resshift_px_s x2 20x16"]
+    assert list(works) == list(costs) == ["resshift_px_s x2", "resshift_px_m x2", *sizes]
+    made = works[sizes[1]]()
+    assert isinstance(made, torch.Tensor)
+    assert made.shape == (1, 3, 32, 40)
+    first = costs["resshift_px_s x2"]
+    assert costs[sizes[1]]["pixels"] == 4 * first["pixels"] == 320
+    assert costs[sizes[1]]["macs"] == 4 * first["macs"]
 
 
 def test_steps_without_a_denoiser_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
