@@ -1,53 +1,17 @@
 """The card of a shipped denoiser: what it is, where from, and how good. Generated only."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesr import __version__
 from edgesr.bench.diffusion_page import findings, results_table
-from edgesr.errors import CheckpointError
+from edgesr.export.learning_curve import curve_table
 
 if TYPE_CHECKING:
     from edgesr.models.denoiser_files import LoadedDenoiser
 
 SCHEMA = "edgesr/denoiser-card/1"
-_POINTS = 12
-"""Rows of the learning curve on the page; the JSON has them all."""
-
 _KEPT = ("step", "data_sha256", "best_psnr_mai", "commit", "edgesr_train", "distilled_by")
-
-
-def learning_curve(log: Path) -> list[dict[str, float]]:
-    """Return step, PSNR in dB and the last mean loss before it, for every validation of a run.
-
-    Where a resumed run went over a step again, the later entry counts.
-
-    Args:
-        log: ``log.jsonl`` of the run.
-
-    Raises:
-        CheckpointError: it cannot be read or holds no validation.
-    """
-    try:
-        events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        losses = {event["step"]: event["loss"] for event in events if event["event"] == "train"}
-        found = {}
-        for event in events:
-            if event["event"] == "validate":
-                (psnr,) = (value for key, value in event.items() if key.startswith("psnr"))
-                found[event["step"]] = psnr
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{log}: cannot be read ({error!r}); name a whole run") from error
-    if not found:
-        raise CheckpointError(f"{log}: holds no validation; let the run validate once")
-    curve = []
-    for step in sorted(found):
-        before = [at for at in losses if at <= step]
-        loss = {"loss": losses[max(before)]} if before else {}
-        curve.append({"step": step, "psnr": found[step], **loss})
-    return curve
 
 
 def build_denoiser_card(  # noqa: PLR0913 - the parts of a card
@@ -222,24 +186,8 @@ def _quality(card: Mapping[str, Any]) -> list[str]:
 
 
 def _curve(training: Mapping[str, Any]) -> str:
-    curve = training["curve"]
-    chosen = sorted({round(k * (len(curve) - 1) / (_POINTS - 1)) for k in range(_POINTS)})
-    lines = [
-        f"| {curve[k]['step']:.0f} | {curve[k]['psnr']:.3f} | {_loss(curve[k])} |" for k in chosen
-    ]
-    return "\n".join(
-        [
-            (
-                "Learning curve: PSNR in dB (protocol `mai`) on photographs that were held out, by "
-                "sampling; mean loss of the last steps before."
-            ),
-            "",
-            "| step | PSNR dB | loss |",
-            "|---:|---:|---:|",
-            *lines,
-        ]
+    return (
+        "Learning curve: PSNR in dB (protocol `mai`) on photographs that were held out, by "
+        "sampling; mean loss of the last steps before.\n\n"
+        f"{curve_table(training['curve'])}"
     )
-
-
-def _loss(point: Mapping[str, float]) -> str:
-    return f"{point['loss']:.4g}" if "loss" in point else "-"

@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgesr.bench.denoiser_card import (
-    SCHEMA,
-    build_denoiser_card,
-    denoiser_card_markdown,
-    learning_curve,
-)
+from edgesr.bench.denoiser_card import SCHEMA, build_denoiser_card, denoiser_card_markdown
 from edgesr.bench.diffusion import RUN_SHA256
 from edgesr.errors import DataError, UsageError
 from edgesr.export.card import add_files, public_config
+from edgesr.export.learning_curve import learning_curve
 from edgesr.files import sha256_file, write_json, write_text
 from edgesr.models.checkpoint import read_weights, save_weights
 from edgesr.models.denoiser_files import LoadedDenoiser, load_denoiser

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgesr import __version__
+from edgesr.provenance import commit
 
 _PACKAGES = (
     "ai-edge-litert",
@@ -30,8 +31,6 @@ _TELLING_FLAGS = (
     "i8mm",
 )
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-_ROOT = Path(__file__).resolve().parents[2]
-_GIT_DEPTH = 5
 
 
 def environment(packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
@@ -40,7 +39,7 @@ def environment(packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
     flags = (lines.get("flags") or lines.get("Features") or "").split()
     return {
         "edgesr": __version__,
-        "commit": _commit(_ROOT),
+        "commit": commit(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": lines.get("model name") or platform.processor() or "unknown",
@@ -61,25 +60,6 @@ def _cpuinfo() -> dict[str, str]:
         return {}
     pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
     return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def _commit(root: Path) -> str | None:
-    """Return the checked-out commit, read from Git's files; None outside a checkout."""
-    head = _first_line(root / ".git" / "HEAD")
-    for _ in range(_GIT_DEPTH):
-        if head is None or not head.startswith("ref: "):
-            return head
-        name = head.removeprefix("ref: ")
-        head = _first_line(root / ".git" / name) or _packed(root / ".git" / "packed-refs", name)
-    return None
-
-
-def _packed(path: Path, name: str) -> str | None:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return None
-    return next((line.split()[0] for line in lines if line.endswith(f" {name}")), None)
 
 
 def _first_line(path: Path) -> str | None:

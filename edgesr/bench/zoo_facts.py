@@ -83,7 +83,7 @@ def trained_facts(entry: ZooEntry, documents: Iterable[Mapping[str, Any]] = ()) 
         "psnr": psnr(card),
         "float_psnr": _means(card.get("float_evaluations", {})),
         "bicubic_psnr": _means(card.get("evaluations", {}), "bicubic"),
-        "cpu_ratio": file_speeds(card, documents),
+        "cpu_ratio": card.get("cpu_ratio") or file_speeds(card, documents),
     }
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from edgesr.models.denoisers import DENOISERS
+
 ABLATION_SCHEMA = "edgesr/ablation/1"
 
 _TEXT = """# Trained networks
@@ -39,6 +41,20 @@ relative: put the folder on any server.
 
 Whenever a shipped or pulled network is loaded by name, its file is compared with the checksum in \
 its card; a damaged one is refused.
+
+Beside every shipped INT8 file lie its certificate and golden vectors, 80 to 120 kB, which `edgesr \
+publish` writes: `edgesr verify --replay NAME_int8.certificate.json` runs them on another machine \
+([exactness](exactness.md)). Denoisers ship as float weights and have none.
+
+`edgesr publish RUN --name NAME --to FOLDER --evaluate SET=FOLDER ...` makes the files and the \
+card: settings, digest of the photographs, steps, hardware, commit, learning curve, PSNR by \
+protocol. Processor time is measured on the published file and entered by a second call, which \
+measures nothing else:
+
+```sh
+edgesr bench FOLDER/NAME_int8.tflite ncnet_x3 --output times.json
+edgesr publish RUN --name NAME --to FOLDER --results times.json
+```
 """
 
 _SWITCHES = """## The switches of training
@@ -58,6 +74,12 @@ rotations; eight times the teacher's work | Timofte et al. 2016, arXiv 1511.0222
 | teacher's features | `feature_weight` (0) | adds the difference of attention in three hidden \
 layers, which needs no equal widths; not with `compile` | Zagoruyko and Komodakis 2017, arXiv \
 1612.03928 |
+| a teacher that grows along | `gap_weight` (0), `gap_width` (2) | adds the difference to the \
+images of a teacher that starts as the student with `gap_width` times its channels, the same \
+function, and learns beside it at its rate over `gap_width`; with `teacher` it learns from that \
+one too. A teacher of twice the width has up to four times the multiply-accumulates; for all \
+networks but `xlsr` and `etds`. The log has its own loss as `gap_teacher` | Guo et al. 2024, arXiv \
+2410.04140 |
 | growing patches | `patch_milestones`, `patch_sizes` | from each milestone on, patches have the \
 next size; `patch_size` stands before the first | - |
 | another loss at the end | `final_loss`, `final_loss_steps` (0) | such as L2 after L1 | - |
@@ -68,7 +90,12 @@ arXiv 2106.00783 |
 | cosine | `schedule` (`cosine`) | learning rate along half a cosine | Loshchilov and Hutter 2017, \
 arXiv 1608.03983 |
 
-Gap-preserving distillation, where a teacher grows with the student, is not built.
+Of the published gap-preserving distillation the teacher that starts as the student and learns \
+beside it is built; weights that both share, and a student cut out of the teacher, are not. In a \
+first short run it did not pay ([models](models.md)).
+
+In tables of commit 6cbddca and before, branches learned some 20 times too fast and killed ReLUs \
+([models](models.md)).
 
 ## What each gives
 
@@ -90,17 +117,18 @@ def zoo_page(
     Args:
         trained: results of ``zoo_facts.trained_facts``.
         networks: results of ``zoo_facts.network_facts``.
-        ablations: documents of ``edgesr ablate``.
+        ablations: documents of ``edgesr ablate``; those of denoisers stand on other pages.
     """
     graphs = {one["name"]: one["cpu_ratio_x3"] for one in networks if one["cpu_ratio_x3"]}
     tables = [_trained_table(trained, graphs)] if trained else ["None yet."]
-    measured = [_ablation(one) for one in ablations] or ["Nothing was measured yet."]
+    one_pass = [one for one in ablations if one["settings"]["model"] not in DENOISERS]
+    measured = [_ablation(one) for one in one_pass] or ["Nothing was measured yet."]
     return "\n".join([_TEXT, *tables, "", _PULL, _SWITCHES, "\n\n".join(measured), ""])
 
 
 def ablation_table(document: Mapping[str, Any]) -> str:
     """Return the Markdown table of one ablation: a row a switch, means over its seeds."""
-    results = document["results"]
+    results = [one for one in document["results"] if one["psnr"] is not None]
     names = list(dict.fromkeys(one["row"] for one in results))
     base = {one["seed"]: one["psnr"] for one in results if one["row"] == names[0]}
     lines = ["| | PSNR dB | gain dB | seeds | s per run | LR megapixels |", "|---|" + "---:|" * 5]

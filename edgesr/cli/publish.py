@@ -9,6 +9,7 @@ from edgesr.errors import UsageError
 
 if TYPE_CHECKING:
     from edgesr.evaluate import Evaluation
+    from edgesr.zoo import ZooEntry
 
 
 def publish(  # noqa: PLR0913 - one parameter a flag
@@ -21,29 +22,34 @@ def publish(  # noqa: PLR0913 - one parameter a flag
     calibration: Path | None = None,
     data: Path | None = None,
     results: Path | None = None,
-    photographs: str,
+    photographs: str | None = None,
     hardware: str | None = None,
     teacher: str | None = None,
-    notes: str = "",
+    notes: str | None = None,
     index: Path | None = None,
 ) -> None:
     """Export a run to INT8, measure float and INT8 on benchmark sets, write weights and a card.
 
-    A diffusion denoiser ships as float weights; its card takes what `edgesr diffusion` measured.
+    The .tflite gets a certificate. Its time goes into the card by a second call, which names a
+    result of `edgesr bench` and leaves --evaluate out: that completes the card and measures
+    nothing. A diffusion denoiser ships as float weights; its card takes what `edgesr diffusion`
+    measured.
 
     Args:
         run: run folder; of a denoiser also a weights file in it, such as last.safetensors.
         name: of the published network, such as ncnet_x3.
         to: folder for NAME_int8.tflite, NAME.safetensors, NAME.json and NAME.md.
-        evaluate: SET=FOLDER or SET=FOLDER,LR_FOLDER, may be repeated. Not of a denoiser.
+        evaluate: SET=FOLDER or SET=FOLDER,LR_FOLDER, may be repeated. Not of a denoiser. Without
+            it the card of a published network is completed.
         calibration: folder of training images that set the ranges; default are those of the run.
             Not of a denoiser.
         data: folder of images to verify with; default are those that the run held out. Not of a
             denoiser.
-        results: of a denoiser: file of `edgesr diffusion` that has it.
+        results: of a denoiser: file of `edgesr diffusion` that has it; of a network: file of
+            `edgesr bench` that has its .tflite and ncnet_x3.
         photographs: what it was trained on, with their licence; it takes the place of the folder
             that the run names.
-        hardware: of a denoiser: what it was trained on.
+        hardware: what it was trained on.
         teacher: of a one-step student: its teacher, published in the same folder; that one's card
             then names the student.
         notes: what a user should know about the training.
@@ -54,8 +60,10 @@ def publish(  # noqa: PLR0913 - one parameter a flag
 
     if is_denoiser(run):
         _refuse(run, "is a denoiser", evaluate=evaluate, calibration=calibration, data=data)
-        if results is None or not hardware:
-            raise UsageError(f"{run}: is a denoiser; give --results and --hardware for its card")
+        if results is None or not hardware or not photographs:
+            raise UsageError(
+                f"{run}: is a denoiser; give --results, --photographs and --hardware for its card"
+            )
         _publish_denoiser(
             run=run,
             name=name,
@@ -64,24 +72,24 @@ def publish(  # noqa: PLR0913 - one parameter a flag
             photographs=photographs,
             hardware=hardware,
             teacher=teacher,
-            notes=notes,
+            notes=notes or "",
         )
         _enter(index, name, to)
         return
-    _refuse(
-        run,
-        "is no denoiser",
-        results=results,
-        hardware=hardware,
-        teacher=teacher,
-    )
-    if not evaluate:
-        raise UsageError(f"{run}: nothing to measure on; give --evaluate SET=FOLDER")
-    _publish_network(run, name, to, evaluate, calibration, data, photographs, notes)
+    _refuse(run, "is no denoiser", teacher=teacher)
+    if evaluate:
+        if not photographs or not hardware:
+            raise UsageError(f"{run}: give --photographs and --hardware for its card")
+        card = _new_card(run, name, to, evaluate, calibration, data, photographs, notes or "")
+    else:
+        what = "nothing to measure on without --evaluate SET=FOLDER"
+        _refuse(run, what, calibration=calibration, data=data, photographs=photographs)
+        card = _old_card(run, name, to)
+    _write_card(run, card, name, to, hardware=hardware, results=results, notes=notes)
     _enter(index, name, to)
 
 
-def _publish_network(  # noqa: PLR0913, PLR0917 - the flags of the command
+def _new_card(  # noqa: PLR0913, PLR0917 - the flags of the command
     run: Path,
     name: str,
     to: Path,
@@ -90,18 +98,18 @@ def _publish_network(  # noqa: PLR0913, PLR0917 - the flags of the command
     data: Path | None,
     photographs: str,
     notes: str,
-) -> None:
+) -> dict[str, Any]:
     from edgesr.bench.environment import environment
-    from edgesr.cli.console import out, say
-    from edgesr.export.card import add_files, build_card, card_markdown
+    from edgesr.cli.console import say
+    from edgesr.export.card import build_card
     from edgesr.export.pipeline import ExportRequest, export_model
     from edgesr.export.report import report
-    from edgesr.files import write_json, write_text
     from edgesr.models.checkpoint import load_model, read_weights, save_weights
 
     sets = [_parse(text) for text in evaluate]
     loaded = load_model(run)
-    tflite, weights = to / f"{name}_int8.tflite", to / f"{name}.safetensors"
+    entry = _entry(name, loaded.descriptor.name, loaded.scale, to)
+    tflite, weights = entry.tflite, entry.weights
     exported = export_model(
         loaded,
         ExportRequest(output=tflite, io="uint8", calibration=calibration, held_out=data),
@@ -115,7 +123,7 @@ def _publish_network(  # noqa: PLR0913, PLR0917 - the flags of the command
     )
     found = report(exported)
     found["checkpoint"]["metadata"]["data"] = photographs
-    card = build_card(
+    return build_card(
         name,
         run=run,
         report=found,
@@ -124,10 +132,33 @@ def _publish_network(  # noqa: PLR0913, PLR0917 - the flags of the command
         environment=environment(),
         notes=notes,
     )
-    card = add_files(card, {"int8": tflite, "float": weights})
-    write_json(to / f"{name}.json", card)
-    write_text(to / f"{name}.md", card_markdown(card))
-    out.print(card_markdown(card), markup=False, soft_wrap=True)
+
+
+def _old_card(run: Path, name: str, to: Path) -> dict[str, Any]:
+    from edgesr.bench.network_publish import check_same_weights
+    from edgesr.models.checkpoint import load_model
+
+    loaded = load_model(run)
+    entry = _entry(name, loaded.descriptor.name, loaded.scale, to)
+    if not entry.card.is_file():
+        raise UsageError(
+            f"{run}: nothing to measure on and no {entry.card} to complete; give --evaluate "
+            "SET=FOLDER"
+        )
+    check_same_weights(loaded, entry)
+    return entry.read_card()
+
+
+def _write_card(run: Path, card: dict[str, Any], name: str, to: Path, **told: Any) -> None:
+    from edgesr.bench.network_publish import Told, write_card
+    from edgesr.cli.console import out
+    from edgesr.export.card import card_markdown
+    from edgesr.train.runlog import LOG_FILE
+
+    entry = _entry(name, card["model"], card["scale"], to)
+    made = write_card(card, entry, Told(log=run / LOG_FILE, **told))
+    out.print(card_markdown(made), markup=False, soft_wrap=True)
+    _say_if_unknown(name)
 
 
 def _publish_denoiser(*, results: Path, to: Path, name: str, **said: Any) -> None:
@@ -135,13 +166,19 @@ def _publish_denoiser(*, results: Path, to: Path, name: str, **said: Any) -> Non
     from edgesr.bench.denoiser_publish import Publication, publish_denoiser
     from edgesr.bench.diffusion import SCHEMA
     from edgesr.bench.results import read_document
-    from edgesr.cli.console import out, say
+    from edgesr.cli.console import out
     from edgesr.train.runlog import LOG_FILE
-    from edgesr.zoo import ZOO
 
     document = read_document(results, {SCHEMA})
     card = publish_denoiser(Publication(name=name, to=to, results=document, log=LOG_FILE, **said))
     out.print(denoiser_card_markdown(card), markup=False, soft_wrap=True)
+    _say_if_unknown(name)
+
+
+def _say_if_unknown(name: str) -> None:
+    from edgesr.cli.console import say
+    from edgesr.zoo import ZOO
+
     if name not in ZOO:
         say(f"{name} is no name of edgesr upscale yet; add it to ZOO in edgesr/zoo/__init__.py")
 
@@ -165,6 +202,12 @@ def _enter(index: Path | None, name: str, folder: Path) -> None:
     )
     add_release(index, entry)
     say(f"entered into {index}")
+
+
+def _entry(name: str, model: str, scale: int, folder: Path) -> "ZooEntry":
+    from edgesr.zoo import ZooEntry
+
+    return ZooEntry(name=name, model=model, scale=scale, folder=folder)
 
 
 def _refuse(run: Path, kind: str, **flags: object) -> None:

@@ -67,7 +67,8 @@ class PatchSampler:
                 height, width = image.shape[:2]
                 raise DatasetError(
                     f"{name}: low-resolution side is {width}x{height}, smaller than a patch of "
-                    f"{largest}; remove the image or train with a smaller --patch-size"
+                    f"{largest}; remove the image or train with smaller patches (--patch-size, "
+                    "--patch-sizes)"
                 )
 
     def side_at(self, step: int) -> int:

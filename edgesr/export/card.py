@@ -8,6 +8,7 @@ from typing import Any
 from edgesr import __version__
 from edgesr.errors import CheckpointError
 from edgesr.evaluate import Evaluation, to_json
+from edgesr.export.learning_curve import curve_table
 from edgesr.files import sha256_file
 
 SCHEMA = "edgesr/card/1"
@@ -97,6 +98,8 @@ def add_files(card: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, A
 
 def card_markdown(card: Mapping[str, Any]) -> str:
     """Return the card as a page for people."""
+    import tomli_w
+
     training, int8 = card["training"], card["int8"]
     calibration = int8["calibration"]
     rows = [
@@ -106,7 +109,7 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         for name, found in card["evaluations"].items()
         for protocol, score in found["mean"].items()
     ]
-    settings = "\n".join(f"{key} = {value}" for key, value in training["config"].items())
+    settings = tomli_w.dumps(training["config"]).strip()
     files = "\n".join(
         f"- `{name}`: {about['bytes']:,} bytes, sha256 `{about['sha256']}`"
         for name, about in card["files"].items()
@@ -139,6 +142,8 @@ def card_markdown(card: Mapping[str, Any]) -> str:
                 f"on {calibration['crops']} crops of {calibration['images']} training images "
                 f"(seed {calibration['seed']})."
             ),
+            *_proof(card),
+            *_speed(card),
             "",
             files,
             "",
@@ -147,8 +152,10 @@ def card_markdown(card: Mapping[str, Any]) -> str:
             (
                 f"{training.get('data', 'unknown data')}; pixel digest "
                 f"`{training.get('data_sha256', 'unknown')}`; {training.get('step', '?')} steps; "
-                f"commit {training.get('commit', 'unknown')}."
+                f"commit {training.get('commit', 'unknown')}; trained on "
+                f"{training.get('hardware', 'hardware that the notes name')}."
             ),
+            *_curve(training),
             "",
             "```toml",
             settings,
@@ -175,6 +182,50 @@ def public_config(run: Path) -> dict[str, Any]:
 def public_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings of a run without folders and files of the machine that it runs on."""
     return {key: value for key, value in config.items() if key not in _PRIVATE_KEYS}
+
+
+def _proof(card: Mapping[str, Any]) -> list[str]:
+    if "certificate" not in card:
+        return []
+    about = card["certificate"]
+    counts = ", ".join(
+        f"{name} {one['mismatches']} of {one['values']:,}" for name, one in about["kernels"].items()
+    )
+    return [
+        "",
+        (
+            f"[Certificate]({about['file']}): values in which {about['litert']} and the simulation "
+            f"differ, by kernels: {counts}. `edgesr verify --replay` runs it again."
+        ),
+    ]
+
+
+def _speed(card: Mapping[str, Any]) -> list[str]:
+    if not card.get("cpu_ratio"):
+        return []
+    rows = [
+        f"{one['ratio']:.2f} ({one['low']:.2f} to {one['high']:.2f}) with {one['threads']} "
+        f"thread{'s' * (one['threads'] != 1)} of {one['cpu']}, {one['runtime']}, {one['shape']} in"
+        for one in card["cpu_ratio"]
+    ]
+    return [
+        "",
+        f"Processor time as a ratio to that of ncnet_x3, median and quartiles: {'; '.join(rows)}.",
+    ]
+
+
+def _curve(training: Mapping[str, Any]) -> list[str]:
+    if "curve" not in training:
+        return []
+    return [
+        "",
+        (
+            "Learning curve of the float network: PSNR in dB (protocol `mai`) on photographs that "
+            "were held out; mean loss of the last steps before."
+        ),
+        "",
+        curve_table(training["curve"]),
+    ]
 
 
 def _summary(evaluation: Evaluation) -> dict[str, Any]:

@@ -32,16 +32,17 @@ class Copy(nn.Module):
     Args:
         before: channels in.
         sources: for every output its input channel.
+        gain: what copies are multiplied by.
     """
 
     weight: Tensor
 
-    def __init__(self, before: int, sources: tuple[int, ...]) -> None:
+    def __init__(self, before: int, sources: tuple[int, ...], gain: float = 1.0) -> None:
         super().__init__()
         weight = torch.zeros(len(sources), before, 1, 1)
         for after, source in enumerate(sources):
             if source >= 0:
-                weight[after, source] = 1.0
+                weight[after, source] = gain
         self.register_buffer("weight", weight, persistent=False)
 
     def kernel(self) -> Kernel:

@@ -67,12 +67,18 @@ def widened(before: int, after: int, size: int) -> nn.Module:
     """Return a plain convolution with a wide linear detour that starts at 0.
 
     The layer starts as its plain convolution (branch 0), whatever that was initialised to, and
-    has SESR's 256 channels to learn through.
+    has SESR's 256 channels to learn through. Their sum is divided by their number: Adam moves every
+    weight by its rate, and 256 aligned products would move the kernel a hundred times as fast as
+    the plain convolution, which kills ReLUs.
+
+    Source: the rate of a layer goes with one over its inputs, Yang et al. 2022, arXiv 2203.03466,
+    table 3; here as a constant in the network, which any optimizer sees.
     """
     plain = nn.Conv2d(before, after, size)
     squeeze = nn.Conv2d(_SESR_WIDTH, after, 1, bias=False)
     nn.init.zeros_(squeeze.weight)
-    detour = nn.Sequential(nn.Conv2d(before, _SESR_WIDTH, size, bias=False), squeeze)
+    mean = Copy(after, tuple(range(after)), 1 / _SESR_WIDTH)
+    detour = nn.Sequential(nn.Conv2d(before, _SESR_WIDTH, size, bias=False), squeeze, mean)
     return BranchedConv(size, [plain, detour])
 
 

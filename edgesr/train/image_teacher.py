@@ -9,6 +9,7 @@ from torch import Tensor
 from edgesr.errors import CheckpointError, ConfigError
 from edgesr.files import sha256_file
 from edgesr.models.checkpoint import LoadedModel, load_model
+from edgesr.models.denoisers import DENOISERS
 from edgesr.train.config import TrainConfig
 from edgesr.train.features import FeatureReader
 from edgesr.train.teacher import check_same
@@ -77,13 +78,13 @@ def load_image_teacher(config: TrainConfig, *, resume: Path | None = None) -> Im
         resume: run folder that is gone on with; its teacher must be the same file.
 
     Returns:
-        None for a run without.
+        None for a run without, and for a denoiser, see ``edgesr.train.float_twin``.
 
     Raises:
         CheckpointError: it is missing, damaged, a denoiser, or without float weights.
         ConfigError: it is of another scale, or another one than the resumed run had.
     """
-    if config.teacher is None:
+    if config.teacher is None or config.model in DENOISERS:
         return None
     try:
         loaded = load_model(find_weights(config.teacher))

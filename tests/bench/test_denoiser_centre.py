@@ -1,4 +1,4 @@
-"""A denoiser whose centre a network makes: counted with it, named in its card, not exported."""
+"""A denoiser whose centre a network makes: counted with it and named in its card."""
 
 import json
 from pathlib import Path
@@ -90,12 +90,3 @@ def test_the_list_of_shipped_models_names_it(
         )
         assert run(["models", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["shipped"][0]["centre"] == name
-
-
-def test_it_is_not_exported_for_now(
-    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    written = tmp_path / "x.tflite"
-    assert run(["export", str(written), "--checkpoint", str(weights)]) == 3
-    assert "its centre is made by a ncnet, but edgesr export knows the" in capsys.readouterr().err
-    assert not written.exists()

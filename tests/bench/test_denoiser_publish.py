@@ -12,11 +12,11 @@ import pytest
 import tomli_w
 import torch
 
-from edgesr.bench.denoiser_card import learning_curve
 from edgesr.bench.diffusion import Settings, candidates, new_document, with_row
 from edgesr.cli import run
 from edgesr.data.layouts import find_dataset
 from edgesr.errors import CheckpointError
+from edgesr.export.learning_curve import learning_curve
 from edgesr.files import sha256_file, write_json
 from edgesr.images import read_image
 from edgesr.models.denoiser_files import Schedule, load_denoiser, save_denoiser
@@ -24,6 +24,7 @@ from edgesr.models.denoisers import build_denoiser
 from edgesr.upscalers import load_upscaler
 from edgesr.upscalers.load import Sampling
 from edgesr.zoo import ZOO, ZooEntry
+from tests.export.stepwise_case import made_centre
 
 SavePhoto = Callable[..., Path]
 TOLD = ["--photographs", "two, public domain", "--hardware", "one core"]
@@ -45,6 +46,7 @@ def a_run(folder: Path, *, seed: int, teacher: Path | None = None) -> Path:
             name="resshift", parameters={"num_steps": 3}, sampling_steps=1 if teacher else 2
         ),
         prediction="residual",
+        centre=made_centre(folder),
         metadata={"data": f"images in {folder}", "step": "20", **learned},
     )
     config = {"model": "resshift_px_s", "scale": 2, "data": str(folder), "runs": str(folder)}
@@ -120,10 +122,16 @@ def test_file_and_card_hold_the_weights_and_no_folder(
     assert now.schedule == was.schedule
     for name, value in was.module.state_dict().items():
         assert torch.equal(now.module.state_dict()[name], value)
+    assert was.centre is not None
+    assert now.centre is not None
+    for name, value in was.centre.module.state_dict().items():
+        assert torch.equal(now.centre.module.state_dict()[name], value)
     for path in published.iterdir():
         assert str(tmp_path).encode() not in path.read_bytes()
     card = json.loads((published / "net_x2.json").read_text())
     assert card["run_sha256"] == sha256_file(teacher)
+    assert card["sampling"]["centre"]["sha256"] == was.centre.sha256
+    assert "a `espcn` of" in (published / "net_x2.md").read_text()
     assert card["files"]["net_x2.safetensors"]["sha256"] == sha256_file(
         published / "net_x2.safetensors"
     )

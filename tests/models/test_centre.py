@@ -65,13 +65,6 @@ def test_one_file_gives_the_same_centre_without_the_networks_own(
 def test_a_file_without_one_has_the_bicubic_centre(tmp_path: Path) -> None:
     loaded = load_denoiser(write_denoiser(tmp_path / "px.safetensors", None))
     assert loaded.centre is None
-    loaded.want_bicubic("this")
-
-
-def test_who_knows_the_bicubic_centre_only_refuses_another(tmp_path: Path, source: Path) -> None:
-    loaded = load_denoiser(write_denoiser(tmp_path / "px.safetensors", load_centre(source)))
-    with pytest.raises(CheckpointError, match="made by a espcn, but edgesr export knows the bicub"):
-        loaded.want_bicubic("edgesr export")
 
 
 def rewritten(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Path:

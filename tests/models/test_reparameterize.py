@@ -164,6 +164,21 @@ def test_a_widened_layer_starts_as_its_plain_convolution() -> None:
     assert bool(squeeze.weight.grad.any())
 
 
+def test_a_widened_kernel_moves_about_as_fast_as_a_plain_one() -> None:
+    torch.manual_seed(0)
+    rate, steps = 2e-3, 100
+    layer = widened(16, 16, 3)
+    wanted = torch.randn(16, 16, 3, 3).sign()
+    optimizer = torch.optim.Adam(layer.parameters(), lr=rate)
+    start = layer.kernel()[0].detach()  # type: ignore[operator]
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (-(layer.kernel()[0] * wanted).sum()).backward()  # type: ignore[operator]
+        optimizer.step()
+    moved = ((layer.kernel()[0].detach() - start) * wanted).mean()  # type: ignore[operator]
+    assert rate * steps <= moved < 1.5 * rate * steps  # the plain branch alone moves rate * steps
+
+
 def test_gradients_reach_every_branch_through_the_one_kernel() -> None:
     torch.manual_seed(0)
     layer = edge_oriented(3, 3, 3)

@@ -226,10 +226,10 @@ def test_hidden_layers_of_every_kind_of_network_are_read(name: str) -> None:
         assert [one.shape[2:] for one in taken] == [(8, 8)] * 3
         assert min(one.shape[1] for one in taken) > 3
         network.eval()(torch.rand(1, 3, 8, 8))
-        assert reader._seen == []
+        assert reader.take() == []
         if form == "training":
             collapse(network)
-            assert reader._seen == []
+            assert reader.take() == []
 
 
 def test_patches_grow_at_their_milestones(images: DecodedImages) -> None:
