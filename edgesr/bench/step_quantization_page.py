@@ -14,8 +14,8 @@ part of the int32 biases, so the weights' int8 codes are the same bytes in all s
 grids may differ by step; consecutive steps share them where that costs nothing. Every layer is in
 integers, first and last included; the sampler's arithmetic stays in float32 on the host.
 
-- Noisy image as shown, bicubic centre and low-resolution image lie in [-1, 1] at every step and are
-  rounded to grey levels, on one fixed grid: code = grey level - 128, which stands for 2/255 code.
+- Noisy image as shown, centre (bicubic, or the int8 output of its network) and low-resolution image
+  lie in [-1, 1] at every step and are rounded to grey levels, on one fixed grid: code = grey level - 128, which stands for 2/255 code.
   The half level between that and the image's value is in the first layer's bias.
 - `edgesr.diffusion.trajectories` makes calibration sets from float trajectories: every image at
   every step (up to 8 steps), or as Q-Diffusion (uniform), PTQ4DM (normal) and EDA-DM (density and

@@ -8,6 +8,7 @@ import pytest
 from edgesr.cli import run
 from edgesr.models.denoiser_files import Schedule, save_denoiser
 from edgesr.models.denoisers import DENOISERS, build_denoiser
+from tests.export.stepwise_case import restless_case
 
 
 @pytest.fixture
@@ -50,6 +51,23 @@ def test_a_denoiser_is_counted_per_step_and_in_total(
         assert one["receptive_field"] == 31
     assert filed["stored_bytes"] == weights.stat().st_size
     assert "num_steps" not in plain
+
+
+@pytest.mark.parametrize("kind", ["int8", "float32"])
+def test_a_file_of_steps_is_counted_as_its_denoiser(
+    *, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = restless_case(str(tmp_path), has_centre=True)
+    file = tmp_path / "steps.tflite"
+    file.write_bytes(case.content if kind == "int8" else case.float_content)
+    assert run(["cost", str(file), str(case.loaded.path), "--shape", "23x32", "--json"]) == 0
+    found, wanted = json.loads(capsys.readouterr().out)["models"]
+    for key in ("macs", "num_steps", "centre_macs", "total_macs", "centre_params"):
+        assert found[key] == wanted[key]
+    assert found["centre"] == "centre"
+    assert found["stored_bytes"] == file.stat().st_size
+    assert run(["cost", str(file), "--steps", "3"]) == 3
+    assert "is of steps 2, but 3 was asked for" in capsys.readouterr().err
 
 
 def test_an_odd_size_costs_what_its_padding_costs(capsys: pytest.CaptureFixture[str]) -> None:
