@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from edgesr.bench.zoo_page import ablation_table
+from edgesr.models.denoisers import DENOISERS
 
 MARKS = (
     "<!-- Results of `edgesr ablate`, written by `edgesr ablate --docs`. -->",
@@ -26,7 +27,7 @@ _LEGEND = (
 
 def table_of(document: Mapping[str, Any]) -> str:
     """Return the Markdown table of an ablation, of a denoiser or of a network of one pass."""
-    is_denoiser = any(LOSS_KEY in one for one in document["results"])
+    is_denoiser = document["settings"]["model"] in DENOISERS
     return denoiser_table(document) if is_denoiser else ablation_table(document)
 
 

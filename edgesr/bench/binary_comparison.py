@@ -16,8 +16,8 @@ import cyclopts
 import numpy as np
 import torch
 
-from edgesr.bench.binary_comparison_page import MARKS, comparison_section
-from edgesr.bench.binary_trio import FLOAT, INT8, ONE_BIT, Trio, network_facts, open_trio
+from edgesr.bench.binary_comparison_page import FLOAT, INT8, MARKS, ONE_BIT, comparison_section
+from edgesr.bench.binary_trio import Trio, network_facts, open_trio
 from edgesr.bench.diffusion_page import with_section
 from edgesr.bench.environment import environment
 from edgesr.bench.load import moment, one_core, other_cores
@@ -171,7 +171,7 @@ def main(  # noqa: PLR0913 - one parameter a flag
         twin: weights or run folder of the float denoiser.
         int8: .tflite that `edgesr export --int8` made of it.
         one_bit: .esb that `edgesr export --binary` made of the one-bit denoiser.
-        data: folder of images; may be repeated.
+        data: folder of images, after which its results are named; may be repeated.
         lr: folder of low-resolution images for each --data, in the same order.
         limit: only the first so many images of each.
         shape: height and width of the low-resolution image that is timed.
@@ -180,7 +180,8 @@ def main(  # noqa: PLR0913 - one parameter a flag
         docs: page (Markdown) to write the results into.
 
     Raises:
-        DataError: files or images are missing.
+        DataError: files or images are missing, two folders have one name, or the results are of
+            other files or another number of images.
     """
     if docs is not None:
         page, stored = docs.read_text(encoding="utf-8"), read_document(output, {SCHEMA})
@@ -190,11 +191,21 @@ def main(  # noqa: PLR0913 - one parameter a flag
         raise DataError("name the float denoiser, its .tflite, the .esb, and images with --data")
     if lr and len(lr) != len(data):
         raise DataError(f"{len(lr)} --lr for {len(data)} --data; give one for each, or none")
+    names = [folder.absolute().name for folder in data]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"--data: two folders are named {twice}; results want a name for each")
     trio = open_trio(twin, int8, one_bit)
     document = _begun(trio, shape, repeats, output)
     for place, folder in enumerate(data):
         dataset = find_dataset(folder, trio.twin.scale, lr_root=lr[place] if lr else None)
-        found = document["sets"].setdefault(folder.name, {"rows": []})
+        found = document["sets"].setdefault(names[place], {"rows": []})
+        count = len(dataset.pairs[:limit])
+        if found.get("images", count) != count:
+            raise DataError(
+                f"{output}: holds {names[place]} of {found['images']} images, not of {count}; give "
+                "the same --data and --limit, or name another --output"
+            )
         for name in list(trio.sources)[max(0, len(found["rows"]) - 1) :]:
             found["rows"] += measure_quality(trio, name, dataset, found["rows"], limit=limit)
             found["images"] = len(found["rows"][-1]["psnr_y_images"])

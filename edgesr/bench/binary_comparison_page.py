@@ -13,7 +13,9 @@ MARKS = (
     "<!-- End of the comparison. -->",
 )
 
-_FLOAT, _INT8, _ONE_BIT = "float32", "int8", "1-bit"
+FLOAT, INT8, ONE_BIT = "float32", "int8", "1-bit"
+"""What is compared, as results call it."""
+
 _SIGNS = {"higher": "↑", "lower": "↓", "near 1": "→1"}
 _RULE = "Params by the rule | OPs a step by the rule"
 _FASTER = "faster than float32 | than int8"
@@ -21,7 +23,11 @@ _PLACES = {"ms_ssim": 4, "vif": 4, "gmsd": 4, "spectrum_distance_db": 2, "high_f
 
 
 def comparison_section(document: Mapping[str, Any]) -> str:
-    """Return tables and sentences of a results document, without a heading."""
+    """Return tables and sentences of a results document, without a heading.
+
+    Sets that were interrupted before their last network are left out.
+    """
+    document = {**document, "sets": _whole(document["sets"])}
     parts = [_intro(document), _costs(document)]
     for name, found in document["sets"].items():
         title = f"**{name} x{document['scale']}**, {found['images']} images, one seed"
@@ -38,11 +44,11 @@ def findings(document: Mapping[str, Any]) -> list[str]:
         for name, found in document["sets"].items()
         for sentence in _losses(name, {row["name"]: row for row in found["rows"]})
     ]
-    one, other = times[_ONE_BIT], times[_INT8]
+    one, other = times[ONE_BIT], times[INT8]
     said += [
         (
-            f"The file of one bit is {_times(size[_FLOAT] / size[_ONE_BIT])} smaller than the "
-            f"float one, and {_against(size[_INT8] / size[_ONE_BIT], 'smaller', 'larger')} than "
+            f"The file of one bit is {_times(size[FLOAT] / size[ONE_BIT])} smaller than the "
+            f"float one, and {_against(size[INT8] / size[ONE_BIT], 'smaller', 'larger')} than "
             "INT8's."
         ),
         (
@@ -52,9 +58,16 @@ def findings(document: Mapping[str, Any]) -> list[str]:
             f"and {_against(one['image']['times_int8'][0], 'faster', 'slower')}. INT8 itself is "
             f"{_against(other['step']['times_float32'][0], 'faster', 'slower')} than float32."
         ),
-        _verdict(document, one),
     ]
-    return said
+    return [*said, _verdict(document, one)] if document["sets"] else said
+
+
+def _whole(sets: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: found
+        for name, found in sets.items()
+        if any(row["name"] == ONE_BIT for row in found["rows"])
+    }
 
 
 def _verdict(document: Mapping[str, Any], one: Mapping[str, Any]) -> str:
@@ -62,8 +75,8 @@ def _verdict(document: Mapping[str, Any], one: Mapping[str, Any]) -> str:
     drops, sure = [], False
     for found in document["sets"].values():
         rows = {row["name"]: row for row in found["rows"]}
-        drops.append(rows[_ONE_BIT]["psnr_y"] - rows[_INT8]["psnr_y"])
-        sure = sure or rows[_ONE_BIT]["to_twin"][2] < rows[_INT8]["to_twin"][1]
+        drops.append(rows[ONE_BIT]["psnr_y"] - rows[INT8]["psnr_y"])
+        sure = sure or rows[ONE_BIT]["to_twin"][2] < rows[INT8]["to_twin"][1]
     doubt = "" if sure else " The images are too few to be sure of the quality."
     _, low, high = one["image"]["times_int8"]
     if max(drops) < 0 and low <= 1:
@@ -82,11 +95,11 @@ def _verdict(document: Mapping[str, Any], one: Mapping[str, Any]) -> str:
 
 
 def _losses(name: str, rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    bits, int8, plain = rows[_ONE_BIT], rows[_INT8], rows["bicubic"]
+    bits, int8, plain = rows[ONE_BIT], rows[INT8], rows["bicubic"]
     worse = [
         metric.title
         for key, metric in PERCEPTUAL.items()
-        if _distance(bits, key, metric.better) > _distance(rows[_FLOAT], key, metric.better)
+        if _distance(bits, key, metric.better) > _distance(rows[FLOAT], key, metric.better)
     ]
     gain = bits["psnr_y"] - plain["psnr_y"]
     return [
@@ -124,9 +137,9 @@ def _against(ratio: float, more: str, less: str) -> str:
 def _intro(document: Mapping[str, Any]) -> str:
     about = document["environment"]
     networks = {row["name"]: row for row in document["networks"]}
-    trained = [networks[name]["trained_steps"] for name in (_ONE_BIT, _FLOAT)]
+    trained = [networks[name]["trained_steps"] for name in (ONE_BIT, FLOAT)]
     same = trained[0] == trained[1] and (
-        networks[_FLOAT]["data_sha256"] == networks[_ONE_BIT]["data_sha256"]
+        networks[FLOAT]["data_sha256"] == networks[ONE_BIT]["data_sha256"]
     )
     budget = (
         f"both trained for {trained[0]} steps on the same images"
@@ -136,7 +149,7 @@ def _intro(document: Mapping[str, Any]) -> str:
     height, width = document["shape"]
     large = [document["scale"] * side for side in (height, width)]
     return (
-        f"`{networks[_ONE_BIT]['network']}` and its float twin `{networks[_FLOAT]['network']}`, "
+        f"`{networks[ONE_BIT]['network']}` and its float twin `{networks[FLOAT]['network']}`, "
         f"{budget}{_best(networks)}; {document['num_steps']} steps of sampling from the same "
         f"noise. Times: {height}x{width} to {large[0]}x{large[1]} pixels, one thread on one core "
         f"of {about['cpu']} with torch {about['packages'].get('torch')} and {document['litert']}, "
@@ -148,7 +161,7 @@ def _intro(document: Mapping[str, Any]) -> str:
 
 def _best(networks: Mapping[str, Mapping[str, Any]]) -> str:
     """Say which of its run's states each file is; both are the best on images held out."""
-    steps = [networks[name]["best_step"] for name in (_ONE_BIT, _FLOAT)]
+    steps = [networks[name]["best_step"] for name in (ONE_BIT, FLOAT)]
     if None in steps:
         return ""
     return f" (best on held-out images: steps {steps[0]} and {steps[1]})"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgesr.bench.binary_comparison_page import FLOAT, INT8, ONE_BIT
 from edgesr.bench.cost_binary import binary_cost
 from edgesr.bench.cost_denoiser import denoiser_cost
 from edgesr.errors import DataError
@@ -13,8 +14,6 @@ from edgesr.models.denoisers import build_denoiser
 from edgesr.upscalers.diffusion import sampling_path
 from edgesr.upscalers.packed import load_packed
 from edgesr.upscalers.step_schedule import StepSchedule, read_schedule
-
-FLOAT, INT8, ONE_BIT = "float32", "int8", "1-bit"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,7 +83,8 @@ def network_facts(trio: Trio, shape: tuple[int, int]) -> list[dict[str, Any]]:
     scale = trio.twin.scale
     cost = denoiser_cost(str(trio.twin.path), shape=shape).step
     large = (scale * shape[0], scale * shape[1])
-    bits = binary_cost(build_denoiser(trio.one_bit.descriptor.name, scale), shape=large)
+    network = build_denoiser(trio.one_bit.descriptor.name, scale, trio.one_bit.style)
+    bits = binary_cost(network, shape=large)
     rules: dict[str, dict[str, float | None]] = {
         FLOAT: {"params": cost.params, "ops": cost.macs, "float_share": 1.0},
         INT8: {"params": None, "ops": None, "float_share": None},

@@ -8,7 +8,7 @@ from edgesr.bench.cost_types import Complexity
 from edgesr.errors import ConfigError
 from edgesr.models.centre import BICUBIC, CentreNetwork
 from edgesr.models.denoiser import Denoiser
-from edgesr.models.denoiser_files import load_denoiser
+from edgesr.models.denoiser_files import LoadedDenoiser, load_denoiser
 from edgesr.models.denoisers import DENOISERS, build_denoiser
 from edgesr.models.fold_timestep import fold_timestep
 from edgesr.upscalers.diffusion import sampling_path
@@ -89,6 +89,28 @@ def denoiser_cost(
         return _cost(step, shape, steps or DEFAULT_STEPS, centre=None)
     loaded = load_denoiser(find_weights(source), scale=scale)
     step = _step(loaded.module, shape, source, loaded.path.stat().st_size)
+    num_steps = sampling_path(loaded, steps).num_steps
+    return _cost(step, shape, num_steps, centre=loaded.centre)
+
+
+def packed_cost(
+    loaded: LoadedDenoiser, *, shape: tuple[int, int], steps: int | None = None
+) -> DenoiserCost:
+    """Count what a packed denoiser does, its products of bits like float ones.
+
+    Activations and memory are those of the float simulation.
+
+    Args:
+        loaded: from an ``.esb`` file.
+        shape: ``(h, w)`` of the low-resolution image.
+        steps: evaluations; default is the file's.
+
+    Raises:
+        DiffusionError: more steps than the file's path has.
+        GraphError: the network does not run on such an image.
+    """
+    network = build_denoiser(loaded.descriptor.name, loaded.scale, loaded.style)
+    step = _step(network, shape, str(loaded.path), loaded.path.stat().st_size)
     num_steps = sampling_path(loaded, steps).num_steps
     return _cost(step, shape, num_steps, centre=loaded.centre)
 

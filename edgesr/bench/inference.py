@@ -132,18 +132,14 @@ def _sampling_cost(contender: Contender, shape: tuple[int, int]) -> dict[str, An
         schedule = read_schedule(path)
         steps = 1 if schedule is None else len(schedule.steps)
         return {"num_steps": steps}
-    from edgesr.bench.cost_denoiser import denoiser_cost
+    from edgesr.bench.cost_denoiser import denoiser_cost, packed_cost
 
     if contender.runtime != "packed":
         found = denoiser_cost(str(path), shape=shape, steps=contender.steps).to_json()
         return {key: found[key] for key in kept}
-    from edgesr.upscalers.diffusion import sampling_path
     from edgesr.upscalers.packed import load_packed
 
-    loaded = load_packed(path)
-    steps = sampling_path(loaded, contender.steps).num_steps
-    name, scale = loaded.descriptor.name, loaded.scale
-    found = denoiser_cost(name, shape=shape, scale=scale, steps=steps).to_json()
+    found = packed_cost(load_packed(path), shape=shape, steps=contender.steps).to_json()
     return {key: found[key] for key in ("params", "macs", "num_steps", "total_macs")}
 
 

@@ -18,6 +18,8 @@ edgesr mixed resshift_px_s_x4 --bytes-budget 0.6 --data Set5 --limit 2 --results
 edgesr mixed ncnet_x3 --bytes-budget 0.6 --output mixed.safetensors    # edgesr eval runs it
 ```
 
+The solver comes with `pip install 'edgesr[mixed]'`.
+
 Every trained convolution takes one of W8A8, W8A16, W4A8 and W6A6 (`--candidates`): the width of its
 weights and that of the tensor that it reads. A tensor has one grid whoever reads it, so layers that
 share an input share its width. Images, what is added to the output, and tensors that only an ADD

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from edgesr.diffusion.trajectories import Kind
-from edgesr.quant.recipe import OURS_STEPS, UNPROTECTED, PtqRecipe, default_step_recipe
+from edgesr.quant.recipe import OURS, UNPROTECTED, PtqRecipe, default_recipe
 from edgesr.quant.scheme import INT8, SCHEMES, Scheme
 
 QAT_STEPS = 400
@@ -59,34 +59,30 @@ def _published(scheme: Scheme) -> dict[str, Method]:
         "Q-Diffusion set, one grid": Method(recipe=error, kind="uniform", grids="one"),
         "EDA-DM set, one grid": Method(recipe=error, kind="tdac", grids="one"),
         "TFMQ-like: minmax, grids of each step": Method(recipe=extremes, grids="each"),
-        "ours, all parts": Method(recipe=default_step_recipe(scheme)),
+        "ours, all parts": Method(recipe=default_recipe(scheme)),
         f"PassionSR-like, 2 x {QAT_STEPS // 2} steps": Method(
             recipe=extremes, trained=QAT_STEPS // 2, learned="two_pass"
         ),
-        f"ours + QAT, {QAT_STEPS} steps": Method(
-            recipe=default_step_recipe(scheme), trained=QAT_STEPS
-        ),
+        f"ours + QAT, {QAT_STEPS} steps": Method(recipe=default_recipe(scheme), trained=QAT_STEPS),
     }
 
 
 def _parts() -> dict[str, Method]:
     """Return ours at 8 bits with one part changed each."""
     return {
-        "ours, one grid": Method(recipe=OURS_STEPS, grids="one"),
-        "ours, grids of each step": Method(recipe=OURS_STEPS, grids="each"),
-        "ours, ranges: percentile 99.99": Method(recipe=replace(OURS_STEPS, observer="percentile")),
-        "ours, ranges: searched in the output": Method(
-            recipe=replace(OURS_STEPS, output_search=True)
-        ),
-        "ours, weights: nearest": Method(recipe=replace(OURS_STEPS, rounding="nearest")),
-        "ours, no bias correction": Method(recipe=replace(OURS_STEPS, bias_correction="none")),
-        "ours, no equalization": Method(recipe=replace(OURS_STEPS, equalize=False)),
-        "ours, sampler corrected": Method(recipe=OURS_STEPS, corrected=True),
+        "ours, one grid": Method(recipe=OURS, grids="one"),
+        "ours, grids of each step": Method(recipe=OURS, grids="each"),
+        "ours, ranges: minmax": Method(recipe=replace(OURS, observer="minmax")),
+        "ours, ranges: searched in the output": Method(recipe=replace(OURS, output_search=True)),
+        "ours, weights: nearest": Method(recipe=replace(OURS, rounding="nearest")),
+        "ours, no bias correction": Method(recipe=replace(OURS, bias_correction="none")),
+        "ours, no equalization": Method(recipe=replace(OURS, equalize=False)),
+        "ours, sampler corrected": Method(recipe=OURS, corrected=True),
         f"ours + QAT, {QAT_STEPS} steps, {QAT_HASTE:g} times the rate": Method(
-            recipe=OURS_STEPS, trained=QAT_STEPS, haste=QAT_HASTE
+            recipe=OURS, trained=QAT_STEPS, haste=QAT_HASTE
         ),
         f"ours + QAT, adapters of rank {QAT_RANK}": Method(
-            recipe=OURS_STEPS, trained=QAT_STEPS, rank=QAT_RANK
+            recipe=OURS, trained=QAT_STEPS, rank=QAT_RANK
         ),
     }
 

@@ -15,8 +15,9 @@ grids may differ by step; consecutive steps share them where that costs nothing.
 integers, first and last included; the sampler's arithmetic stays in float32 on the host.
 
 - Noisy image as shown, centre (bicubic, or the int8 output of its network) and low-resolution image
-  lie in [-1, 1] at every step and are rounded to grey levels, on one fixed grid: code = grey level - 128, which stands for 2/255 code.
-  The half level between that and the image's value is in the first layer's bias.
+  lie in [-1, 1] at every step and are rounded to grey levels, on one fixed grid: code = grey
+  level - 128, which stands for 2/255 code. The half level between that and the image's value is in
+  the first layer's bias.
 - `edgesr.diffusion.trajectories` makes calibration sets from float trajectories: every image at
   every step (up to 8 steps), or as Q-Diffusion (uniform), PTQ4DM (normal) and EDA-DM (density and
   diversity) choose. What is stored is what the network was fed *with the timestep that it was
@@ -32,7 +33,7 @@ integers, first and last included; the sampler's arithmetic stays in float32 on 
   integers learn at every state that it passes; in the last fifth the integers walk themselves.
   Weights' codes are one set for all steps, biases are each step's own, scales of activations are
   learned for every group of steps. The weights' learning rate is 1/2500 of the layer's mean scale a
-  step, which is slow for a few hundred steps; one row has ten times as much.
+  step, which is slow for a few hundred steps; `--compare` trains with ten times as much as well.
 - **PassionSR-like**: factors between the channels of a tensor are learned and folded into the float
   network (exactly, borders included), then both ends of every activation's range; weights are not
   trained.

@@ -127,19 +127,25 @@ def zoo_page(
 
 
 def ablation_table(document: Mapping[str, Any]) -> str:
-    """Return the Markdown table of one ablation: a row a switch, means over its seeds."""
-    results = [one for one in document["results"] if one["psnr"] is not None]
+    """Return the Markdown table of one ablation: a row a switch, means over its seeds.
+
+    Runs that diverged are counted and have no part in the means.
+    """
+    results = document["results"]
     names = list(dict.fromkeys(one["row"] for one in results))
-    base = {one["seed"]: one["psnr"] for one in results if one["row"] == names[0]}
+    went = [one for one in results if one["psnr"] is not None]
+    base = {one["seed"]: one["psnr"] for one in went if one["row"] == names[0]}
     lines = ["| | PSNR dB | gain dB | seeds | s per run | LR megapixels |", "|---|" + "---:|" * 5]
     for name in names:
         mine = [one for one in results if one["row"] == name]
-        gains = [one["psnr"] - base[one["seed"]] for one in mine if one["seed"] in base]
+        good = [one for one in went if one["row"] == name]
+        gains = [one["psnr"] - base[one["seed"]] for one in good if one["seed"] in base]
+        lost = len(mine) - len(good)
         cells = [
             name,
-            f"{fmean(one['psnr'] for one in mine):.3f}",
+            f"{fmean(one['psnr'] for one in good):.3f}" if good else "-",
             "" if name == names[0] else _gain(gains),
-            str(len(mine)),
+            f"{len(good)}" + (f", {lost} diverged" if lost else ""),
             f"{fmean(one['seconds'] for one in mine):.0f}",
             f"{fmean(one['lr_pixels'] for one in mine) / 1e6:.1f}",
         ]

@@ -114,6 +114,10 @@ def _write_page(results: list[Path], docs: Path | None) -> None:
 
     documents = {path: read_document(path, {SCHEMA, BENCH_SCHEMA}) for path in results}
     compared = [one for one in documents.values() if one["schema"] == SCHEMA]
+    timed = [path for path, one in documents.items() if one["schema"] == BENCH_SCHEMA]
+    if len(timed) > 1:
+        names = " and ".join(map(str, timed))
+        raise UsageError(f"{names}: the page has one table of times; name one of them")
     try:
         page = docs.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -121,10 +125,9 @@ def _write_page(results: list[Path], docs: Path | None) -> None:
     if compared:
         page = with_section(page, results_section(compared), str(docs))
     marks = denoiser_times.START, denoiser_times.END
-    for path, document in documents.items():
-        if document["schema"] == BENCH_SCHEMA:
-            section = denoiser_times.times_section(document, str(path))
-            page = with_section(page, section, str(docs), marks=marks)
+    for path in timed:
+        section = denoiser_times.times_section(documents[path], str(path))
+        page = with_section(page, section, str(docs), marks=marks)
     write_text(docs, page)
 
 

@@ -73,11 +73,20 @@ def mixed(  # noqa: PLR0913 - one parameter a flag
             "--bytes-budget, and such a name"
         )
 
+    import scipy.optimize  # noqa: F401 - it solves; say that it is missing before anything is measured
+
     from edgesr.cli.console import out, say
     from edgesr.cli.mixed_subject import Request, open_subject
+    from edgesr.models.checkpoint import is_denoiser, weights_file
     from edgesr.quant.mixed import CANDIDATES
     from edgesr.zoo.find import find_weights
 
+    weights = find_weights(run)
+    if output is not None and is_denoiser(weights_file(weights)):
+        raise UsageError(
+            f"{output}: integers of a denoiser in mixed precision are measured and not kept; drop "
+            "--output"
+        )
     request = Request(
         data=data or [],
         limit=limit,
@@ -86,12 +95,7 @@ def mixed(  # noqa: PLR0913 - one parameter a flag
         candidates=tuple(candidates or CANDIDATES),
         random=random,
     )
-    opened = open_subject(find_weights(run), request)
-    if output is not None and opened.loaded is None:
-        raise UsageError(
-            f"{output}: integers of a denoiser in mixed precision are measured and not kept; drop "
-            "--output"
-        )
+    opened = open_subject(weights, request)
     found = _measured(opened, request, budgets, output, results or [])
     if json:
         out.print_json(data=found)

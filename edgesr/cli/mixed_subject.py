@@ -136,7 +136,7 @@ def _denoiser(weights: Path, request: Request) -> Opened:
     )
     from edgesr.quant.mixed import choices
     from edgesr.quant.mixed_ptq import prepare
-    from edgesr.quant.recipe import OURS_STEPS
+    from edgesr.quant.recipe import OURS
     from edgesr.quant.stepwise import INPUT_LEVELS
 
     case = open_case(weights, request)
@@ -145,13 +145,13 @@ def _denoiser(weights: Path, request: Request) -> Opened:
     first = next(iter(graphs.values()))
     choices(first, request.candidates)
     with tempfile.TemporaryDirectory() as folder:
-        batches = list(CalibrationSets(Path(folder), case).of(Method(recipe=OURS_STEPS)))
+        batches = list(CalibrationSets(Path(folder), case).of(Method(recipe=OURS)))
     prepared = prepare(
         graphs,
         batches,
         widths=_widths(request),
         ends={spec.name: INPUT_LEVELS for spec in first.inputs},
-        observer=OURS_STEPS.observer,
+        observer=OURS.observer,
     )
     floats = {images.name: measure(images, None) for images in case.sets}
 

@@ -34,7 +34,9 @@ def import_(
     from edgesr.files import sha256_file
 
     target = output or source.with_suffix(".safetensors")
-    if target.suffix != ".safetensors" or target == source:
+    if target == source:
+        raise UsageError(f"{target}: is the source itself; name another file with --output")
+    if target.suffix != ".safetensors":
         raise UsageError(f"{target}: want a file that ends in .safetensors; name it with --output")
     tensors = import_published(source, target, scale=scale, steps=steps)
     if json:

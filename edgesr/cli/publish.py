@@ -102,11 +102,14 @@ def _new_card(  # noqa: PLR0913, PLR0917 - the flags of the command
     from edgesr.bench.environment import environment
     from edgesr.cli.console import say
     from edgesr.export.card import build_card
+    from edgesr.export.learning_curve import learning_curve
     from edgesr.export.pipeline import ExportRequest, export_model
     from edgesr.export.report import report
     from edgesr.models.checkpoint import load_model, read_weights, save_weights
+    from edgesr.train.runlog import LOG_FILE
 
     sets = [_parse(text) for text in evaluate]
+    learning_curve(run / LOG_FILE)  # the card wants it, and measuring takes long
     loaded = load_model(run)
     entry = _entry(name, loaded.descriptor.name, loaded.scale, to)
     tflite, weights = entry.tflite, entry.weights

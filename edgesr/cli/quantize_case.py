@@ -50,6 +50,12 @@ class Case:
         return seed
 
     @property
+    def images(self) -> str:
+        """Digests of the images that the integers come from, those of the centre among them."""
+        keys = ("digest", "centre_digest")
+        return " ".join(self.network[key] for key in keys if key in self.network)
+
+    @property
     def deployed(self) -> "LoadedDenoiser":
         """The float denoiser with the centre that it has on the phone."""
         from edgesr.diffusion.centre import with_integer_centre
@@ -132,7 +138,9 @@ def open_case(weights: Path, asked: Wanted) -> Case:
     if loaded.centre is not None:
         network["centre"] = loaded.centre.descriptor.name
         say(f"quantizing the centre, a {loaded.centre.descriptor.name}, to W8A8")
-        centre = quantize_centre(loaded.centre, lrs)
+        centre_crops = calibration_set(choice.calibration, loaded.scale, seed=asked.seed)
+        network["centre_digest"] = centre_crops.digest
+        centre = quantize_centre(loaded.centre, centre_crops.batches)
     return Case(
         loaded=loaded, centre=centre, paths=(whole, path), lrs=lrs, sets=sets, network=network
     )
@@ -176,7 +184,7 @@ class CalibrationSets:
             timesteps=tuple(network["timesteps"]),
             kind=method.kind,
             count=None,
-            images_sha256=network["digest"],
+            images_sha256=case.images,
             seed=network["seed"],
         )
         return make_set(
@@ -198,13 +206,12 @@ def quantized_by(
     groups = {"one": 1, "each": path.num_steps, "chosen": None}[method.grids]
     say(f"quantizing: {name}")
     batches = source.of(method)
-    network = case.network
     course = Course(
         loaded=case.deployed,
         whole=case.paths[0],
         path=path,
         lrs=case.lrs,
-        identity=f"{network['sha256']} {network['digest']} {method.recipe}",
+        identity=f"{case.network['sha256']} {case.images} {method.recipe}",
     )
 
     def listen(step: int, loss: float) -> None:

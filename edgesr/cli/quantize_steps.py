@@ -71,10 +71,10 @@ def go(weights: Path, asked: Asked) -> None:
         raise UsageError("--results is for --compare; print the figures with --json")
 
     from edgesr.bench.step_methods import Method
-    from edgesr.quant.recipe import default_step_recipe
+    from edgesr.quant.recipe import default_recipe
     from edgesr.quant.scheme import SCHEMES
 
-    recipe = replace(default_step_recipe(SCHEMES[asked.scheme]), **asked.given)
+    recipe = replace(default_recipe(SCHEMES[asked.scheme]), **asked.given)
     method = Method(
         recipe=recipe,
         trained=asked.qat_steps or 0,
@@ -107,7 +107,6 @@ def write_denoiser(weights: Path, asked: Asked, method: "Method", output: Path) 
 
     An interrupted training goes on when the same is asked for again.
     """
-    from edgesr.bench.step_quantization import row
     from edgesr.cli.console import out, say
     from edgesr.diffusion.integer_files import save_steps
     from edgesr.quant.scheme import SCHEMES
@@ -126,16 +125,7 @@ def write_denoiser(weights: Path, asked: Asked, method: "Method", output: Path) 
     save_steps(output, model, case.loaded, metadata)
     state.unlink(missing_ok=True)
     say(f"measuring: {name}")
-    one = row(
-        name,
-        model,
-        case.sets,
-        case.paths,
-        seed=case.seed,
-        seconds=seconds,
-        centre=case.deployed.centre,
-    )
-    found["rows"] = [one]
+    found["rows"] = [_row(name, model, case, seconds)]
     if asked.json:
         out.print_json(data=found)
     else:
@@ -158,7 +148,7 @@ def _measured(case: Case, methods: "dict[str, Method]", asked: Asked) -> dict[st
             found["rows"].append(row)
             if row["name"] == "W8A8: ours, all parts":
                 found["disturbances"] = _disturbances(case.loaded, denoiser)
-                found["parts"] = _parts(denoiser, case)
+                found["parts"] = error_parts(denoiser, case)
             found["rows"].sort(key=lambda one: order.index(one["name"]))
             for result in asked.results:
                 write_json(result, found)
@@ -193,24 +183,20 @@ def _earlier(results: list[Path], wanted: dict[str, Any]) -> dict[str, Any]:
 def _rows(
     methods: "dict[str, Method]", source: CalibrationSets, case: Case
 ) -> "Iterator[tuple[dict[str, Any], QuantizedDenoiser]]":
-    from edgesr.bench.step_quantization import row
-
     for name, method in methods.items():
         state = source.folder / f"{_file_name(name)}.state.pt"
         denoiser, seconds = quantized_by(name, method, source, case, state)
         model = _sampled(denoiser, method, source)
-        figures = row(
-            name,
-            model,
-            case.sets,
-            case.paths,
-            seed=case.seed,
-            seconds=seconds,
-            centre=case.deployed.centre,
-        )
-        yield figures, denoiser
+        yield _row(name, model, case, seconds), denoiser
         for file in state.parent.glob(f"{state.name}*"):
             file.unlink()
+
+
+def _row(name: str, model: "StepwiseModel", case: Case, seconds: float) -> dict[str, Any]:
+    from edgesr.bench.step_quantization import row
+
+    centre = case.deployed.centre
+    return row(name, model, case.sets, case.paths, seed=case.seed, seconds=seconds, centre=centre)
 
 
 def _sampled(
@@ -234,8 +220,11 @@ def _disturbances(loaded: "LoadedDenoiser", denoiser: "QuantizedDenoiser") -> li
     return [{**asdict(one), "chosen": one.chosen} for one in disturbances(loaded.module, denoiser)]
 
 
-def _parts(denoiser: "QuantizedDenoiser", case: Case) -> dict[str, dict[str, float]]:
-    """Return by set what every part of the integers, and all of them, add to the squared error."""
+def error_parts(denoiser: "QuantizedDenoiser", case: Case) -> dict[str, dict[str, float]]:
+    """Return by set what every part of the integers, and all of them, add to the squared error.
+
+    The part of the centre is the error of its integers, where a network makes it.
+    """
     from edgesr.bench.step_quantization import sampled_by, squared_error
     from edgesr.cli.console import say
     from edgesr.debug.step_parts import PARTS, PartlyRounded
@@ -247,14 +236,11 @@ def _parts(denoiser: "QuantizedDenoiser", case: Case) -> dict[str, dict[str, flo
     for images in case.sets:
         found[images.name] = {}
         for part, network in networks.items():
-            sample = sampled_by(network, *case.paths, seed=case.seed, centre=case.loaded.centre)
+            centre = case.deployed.centre if part == "centre" else case.loaded.centre
+            sample = sampled_by(network, *case.paths, seed=case.seed, centre=centre)
             found[images.name][part] = squared_error(images, sample)
-        whole = sampled_by(
-            IntegerNetwork(denoiser.model),
-            *case.paths,
-            seed=case.seed,
-            centre=case.deployed.centre,
-        )
+        integers, centre = IntegerNetwork(denoiser.model), case.deployed.centre
+        whole = sampled_by(integers, *case.paths, seed=case.seed, centre=centre)
         found[images.name]["all"] = squared_error(images, whole)
     return found
 

@@ -88,21 +88,18 @@ def regression_of(centre: CentreNetwork | None, *, tile: int = 0) -> RegressionC
     return None if centre is None else RegressionCentre(centre, tile=tile)
 
 
-def quantize_centre(centre: CentreNetwork, images: Sequence[Tensor]) -> QuantizedGraph:
+def quantize_centre(centre: CentreNetwork, batches: Sequence[CalibrationBatch]) -> QuantizedGraph:
     """Quantize the network of a centre to ``wi8_ai8``, both ends on whole grey levels.
 
     Args:
         centre: float network.
-        images: low-resolution ones to calibrate with, ``(n, 3, h, w)`` in [-1, 1].
+        batches: low-resolution images to calibrate with, as for a network of one pass. What its
+            ranges cut off is in the start of every step, so they want more images than the steps.
 
     Raises:
         DataError: there are no images.
         GraphError: the network has no integer form.
     """
-    batches = [
-        CalibrationBatch(inputs=to_grey_levels(one).permute(0, 2, 3, 1).contiguous())
-        for one in images
-    ]
     return quantize_graph(float_graph(centre.module, centre.descriptor.name), batches).quantized
 
 

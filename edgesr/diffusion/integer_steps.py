@@ -24,7 +24,7 @@ from edgesr.models.denoiser import Denoiser
 from edgesr.models.denoiser_files import LoadedDenoiser
 from edgesr.models.fold_timestep import fold_timestep
 from edgesr.quant.calibrate import CalibrationBatch
-from edgesr.quant.recipe import OURS_STEPS, PtqRecipe
+from edgesr.quant.recipe import OURS, PtqRecipe
 from edgesr.quant.scheme import QuantizedGraph
 from edgesr.quant.step_ptq import StepsResult, quantize_steps
 from edgesr.quant.stepwise import (
@@ -93,7 +93,7 @@ def quantize_denoiser(
     loaded: LoadedDenoiser,
     path: Path,
     batches: Sequence[CalibrationBatch],
-    recipe: PtqRecipe = OURS_STEPS,
+    recipe: PtqRecipe = OURS,
     *,
     groups: int | None = None,
 ) -> QuantizedDenoiser:
@@ -224,8 +224,8 @@ def measure_corrections(
     Raises:
         DataError: the integers give the opposite of what the float network does.
 
-    Source: He et al. 2023 (PTQD), arXiv 2305.10657, its correction of correlated and of
-    uncorrelated noise.
+    Source: He et al. 2023 (PTQD), arXiv 2305.10657, its correction of correlated noise (the
+    gain) and of the uncorrelated noise's mean; it changes the sampler's variances as well.
     """
     sums: dict[int, Tensor] = {}
     for batch in batches:

@@ -1,6 +1,5 @@
 """From a checkpoint to a .tflite file that was verified by running it."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +38,7 @@ from edgesr.litert import open_model
 from edgesr.models.checkpoint import LoadedModel
 from edgesr.quant.ptq import PtqResult
 from edgesr.quant.scheme import QuantizedGraph
+from edgesr.upscalers.tflite import usable_cpus
 
 MAX_DROP = 0.1
 """Largest loss of PSNR against the float network that is accepted, in dB."""
@@ -219,7 +219,7 @@ def _verified(
         free = content
         if request.shape is not None:
             free = network.write(io=io, shape=None, metadata=metadata)
-        file = open_model(free, threads=_threads())
+        file = open_model(free, threads=usable_cpus())
         fidelity = compare(file, images, reference=reference, simulation=network.simulation)
         constants = constant_levels(file, reference, reach=loaded.descriptor.receptive_field // 2)
         problems = _problems(content, network, request, fidelity, images[0][0])
@@ -290,7 +290,3 @@ def float_reference(module: nn.Module) -> Callable[[NDArray[np.uint8]], NDArray[
         return result
 
     return run
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -129,6 +129,7 @@ def calibrated(  # noqa: PLR0913 - what quantization depends on
     path: DiffusionPath,
     crops: CalibrationSet,
     *,
+    centre_crops: CalibrationSet | None,
     seed: int,
     clock: Clock,
 ) -> StepwiseModel:
@@ -139,6 +140,7 @@ def calibrated(  # noqa: PLR0913 - what quantization depends on
         whole: path that it was trained on.
         path: that is sampled.
         crops: low-resolution images.
+        centre_crops: those for the network of its centre; None where that is bicubic.
         seed: of the noise.
         clock: takes the time.
 
@@ -147,7 +149,9 @@ def calibrated(  # noqa: PLR0913 - what quantization depends on
     """
     images = [from_grey_levels(one.inputs.permute(0, 3, 1, 2)) for one in crops.batches]
     with clock("quantize"):
-        centre = None if loaded.centre is None else quantize_centre(loaded.centre, images)
+        centre = None
+        if loaded.centre is not None and centre_crops is not None:
+            centre = quantize_centre(loaded.centre, centre_crops.batches)
     with clock("sample trajectories"):
         # the float network walks, round the centre that the file will have
         regression = regression_of(with_integer_centre(loaded, centre).centre)

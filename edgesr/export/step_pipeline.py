@@ -1,29 +1,18 @@
 """From a denoiser to a .tflite file with a signature a step, verified by running it."""
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from edgesr.data.layouts import ImagePair
-from edgesr.diffusion.centre import regression_of
-from edgesr.diffusion.conditioned import ConditionedDenoiser
 from edgesr.diffusion.integer_steps import sampled_timesteps
-from edgesr.diffusion.path import Path as DiffusionPath
-from edgesr.diffusion.ranges import from_grey_levels, to_grey_levels
 from edgesr.errors import DataError, GateError
 from edgesr.export.calibration import (
     CalibrationSet,
     ImageChoice,
     calibration_set,
     choose_images,
-    held_out_pair,
 )
 from edgesr.export.pipeline import MAX_DROP, Clock
 from edgesr.export.read import read_signatures
@@ -31,9 +20,10 @@ from edgesr.export.report import file_metadata
 from edgesr.export.step_centre import CentreExport, centre_export
 from edgesr.export.step_cost import StepCost, measure_cost
 from edgesr.export.step_networks import calibrated, check_steps, step_networks
-from edgesr.export.step_parity import StepsParity, compare_steps, simulation, trajectory
+from edgesr.export.step_parity import StepsParity, compare_steps, simulation
 from edgesr.export.step_report import step_report
 from edgesr.export.step_schedule import step_schedule
+from edgesr.export.step_walk import Walker, float_walk, held_out_images
 from edgesr.export.verify import Fidelity, compare
 from edgesr.files import write_bytes, write_json, write_text
 from edgesr.litert import open_signatures
@@ -42,15 +32,12 @@ from edgesr.quant.scheme import SCHEMES
 from edgesr.quant.stepwise import StepwiseModel
 from edgesr.upscalers.diffusion import path_of, sampling_path
 from edgesr.upscalers.step_schedule import METADATA_KEY, SUFFIX, StepSchedule, to_text
-from edgesr.upscalers.stepwise import Evaluate
+from edgesr.upscalers.tflite import usable_cpus
 
 STEP_PRECISIONS = ("int8", "float32")
 """What a denoiser's steps can be written in."""
 CALIBRATION_IMAGES = 8
 """Each gives two crops, and every crop is fed at every step."""
-HELD_OUT_IMAGES = 4
-HELD_OUT_SIDE = 96
-"""Held-out images are cut to this many low-resolution pixels a side, round the middle."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +169,18 @@ def _verified(
             crops = calibration_set(
                 choice.calibration[:CALIBRATION_IMAGES], loaded.scale, seed=request.seed, large=0
             )
-        quantized = calibrated(loaded, whole, path, crops, seed=request.seed, clock=clock)
+            centre_crops = None
+            if loaded.centre is not None:
+                centre_crops = calibration_set(choice.calibration, loaded.scale, seed=request.seed)
+        quantized = calibrated(
+            loaded,
+            whole,
+            path,
+            crops,
+            centre_crops=centre_crops,
+            seed=request.seed,
+            clock=clock,
+        )
     with clock("capture"):
         networks = step_networks(loaded, timesteps, quantized)
     corrections = {} if quantized is None else quantized.corrections
@@ -195,21 +193,21 @@ def _verified(
         content = networks.write(shape=request.shape, metadata=metadata)
         single = networks.single_bytes
     with clock("read images"):
-        images = [_cut(*held_out_pair(pair, loaded.scale), loaded.scale) for pair in _few(choice)]
+        images = held_out_images(choice, loaded.scale)
     with clock("verify"):
         free = content if request.shape is None else networks.write(metadata=metadata)
-        run = open_signatures(free, threads=_threads()).run
+        run = open_signatures(free, threads=usable_cpus()).run
         simulated = parity = None
         if quantized is not None:
             simulated = simulation(read_signatures(free), kernels="xnnpack")
             parity = compare_steps(
                 content, read_signatures(content), schedule, families=("xnnpack",)
             )
-        walk = partial(_Walker, schedule=schedule, seed=request.seed)
+        walk = partial(Walker, schedule=schedule, seed=request.seed)
         fidelity = compare(
             walk(evaluate=run),
             images,
-            reference=_reference(loaded, whole, path, seed=request.seed),
+            reference=float_walk(loaded, whole, path, seed=request.seed),
             simulation=None if simulated is None else walk(evaluate=simulated).upscale,
         )
         centre = None
@@ -268,38 +266,6 @@ def _fitting(
     return trained
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Walker:
-    """A file or its simulation, as what upscales one image."""
-
-    schedule: StepSchedule
-    evaluate: Evaluate
-    seed: int
-
-    @property
-    def scale(self) -> int:
-        return self.schedule.scale
-
-    def upscale(self, lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return trajectory(lr, self.schedule, self.evaluate, seed=self.seed)[0]
-
-
-def _reference(
-    loaded: LoadedDenoiser, whole: DiffusionPath, path: DiffusionPath, *, seed: int
-) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """Return the float denoiser as a function of one image, clipped and not rounded."""
-    regression = regression_of(loaded.centre)
-
-    def run(lr: NDArray[np.uint8]) -> NDArray[np.float32]:
-        batch = from_grey_levels(torch.from_numpy(lr).permute(2, 0, 1)[None])
-        denoiser = ConditionedDenoiser(loaded.module, whole, regression=regression)
-        sampled = denoiser.sample(batch, seed=seed, path=path)
-        result: NDArray[np.float32] = to_grey_levels(sampled)[0].permute(1, 2, 0).numpy()
-        return result
-
-    return run
-
-
 def _fidelity_problems(
     fidelity: Fidelity,
     parity: StepsParity | None,
@@ -316,21 +282,3 @@ def _fidelity_problems(
             f"PSNR drops by {fidelity.drop:.3f} dB against float, want {request.max_drop} at most"
         )
     return problems
-
-
-def _few(choice: ImageChoice) -> tuple[ImagePair, ...]:
-    return choice.held_out[:HELD_OUT_IMAGES]
-
-
-def _cut(
-    lr: NDArray[np.uint8], hr: NDArray[np.uint8], scale: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    sizes = [min(side, HELD_OUT_SIDE) for side in lr.shape[:2]]
-    starts = [(side - size) // 2 for side, size in zip(lr.shape[:2], sizes, strict=True)]
-    small = tuple(slice(at, at + size) for at, size in zip(starts, sizes, strict=True))
-    large = tuple(slice(scale * one.start, scale * one.stop) for one in small)
-    return np.ascontiguousarray(lr[small]), np.ascontiguousarray(hr[large])
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -128,8 +128,8 @@ def refuse_widths(quantized: QuantizedGraph, *, activations: int) -> None:
     Raises:
         GraphError: names the first tensor or weight of another width.
     """
-    if quantized.scheme == MIXED:
-        raise GraphError(f"{quantized.graph.name}: {refusal(quantized)}")
+    if quantized.scheme == MIXED and (reason := refusal(quantized)) is not None:
+        raise GraphError(f"{quantized.graph.name}: {reason}")
     found = {f"tensor {name}": one.bits for name, one in quantized.qparams.items()}
     weights = {f"weight of layer {name}": one.bits for name, one in quantized.weights.items()}
     allowed = {BITS, activations}

@@ -68,7 +68,7 @@ def widened(before: int, after: int, size: int) -> nn.Module:
 
     The layer starts as its plain convolution (branch 0), whatever that was initialised to, and
     has SESR's 256 channels to learn through. Their sum is divided by their number: Adam moves every
-    weight by its rate, and 256 aligned products would move the kernel a hundred times as fast as
+    weight by its rate, and 256 aligned products would move the kernel some twenty times as fast as
     the plain convolution, which kills ReLUs.
 
     Source: the rate of a layer goes with one over its inputs, Yang et al. 2022, arXiv 2203.03466,

@@ -1,7 +1,7 @@
 """LPIPS and DISTS from their authors' packages, where the user has installed them with weights.
 
-Both need torchvision, whose networks they look through, and download its weights at first use. Both
-have had no release since 2021 and 2020; they are taken all the same, since the values that papers
+Both need torchvision, whose networks they look through, and download its weights at first use.
+Their last releases are of 2021 and 2020; they are taken all the same, since the values that papers
 print are theirs. Nothing of them is imported before a metric is asked for.
 """
 

@@ -121,7 +121,10 @@ def _solved(
     if result.status == _INFEASIBLE:
         return None
     if not result.success:
-        raise DataError(f"integer program: the solver stopped: {result.message}")
+        raise DataError(
+            f"integer program: the solver stopped ({result.message}); raise the budgets or name "
+            "fewer --candidates"
+        )
     return {
         slot.name: scheme
         for (slot, scheme), taken in zip(pairs, result.x, strict=True)
@@ -176,8 +179,10 @@ def _too_small(pairs: Sequence[tuple[Slot, Scheme]], slots: Sequence[Slot], budg
             least[what] = (cost_share(slots, smallest, cost), limit, flag)
     short = {what: one for what, one in least.items() if one[0] > one[1]}
     names = ", ".join(dict.fromkeys(scheme.name for _, scheme in pairs))
+    # rounded up, so that what is printed is a budget that fits
     parts = [
-        f"{limit:.4g} of W8A8's {what}, and the smallest of {names} takes {smallest:.4f} "
+        f"{limit:.4g} of W8A8's {what}, and the smallest of {names} takes "
+        f"{math.ceil(smallest * 1e4) / 1e4:.4f} "
         f"(raise {flag})"
         for what, (smallest, limit, flag) in (short or least).items()
     ]

@@ -92,19 +92,6 @@ def default_recipe(scheme: Scheme) -> PtqRecipe:
     return PtqRecipe(scheme=scheme, equalize=scheme.weight_bits >= BITS)
 
 
-def default_step_recipe(scheme: Scheme) -> PtqRecipe:
-    """Return what the steps of a denoiser are quantized with.
-
-    As other networks, but for the ranges of 8-bit activations: they are the whole ones, since
-    noise that is clipped at a step is missing in the image (docs/diffusion-quantization.md).
-    """
-    recipe = default_recipe(scheme)
-    return recipe if scheme.activation_bits < BITS else replace(recipe, observer="minmax")
-
-
-OURS_STEPS = default_step_recipe(INT8)
-
-
 _ENDS = replace(UNPROTECTED, fixed_ends=True)
 _STEP = replace(_ENDS, output_step=True)
 _RANGES = replace(_STEP, observer="percentile")

@@ -12,7 +12,7 @@ from edgesr.quant.layerwise import fit_together, trained_layers
 from edgesr.quant.observers import HistogramObserver, Observer
 from edgesr.quant.output_search import search_ranges
 from edgesr.quant.output_step import share_output_step
-from edgesr.quant.recipe import OURS_STEPS, PtqRecipe
+from edgesr.quant.recipe import OURS, PtqRecipe
 from edgesr.quant.scheme import QParams, QuantizedGraph
 from edgesr.quant.step_dead import refuse_dead
 from edgesr.quant.step_groups import (
@@ -57,7 +57,7 @@ class StepsResult:
 def quantize_steps(
     graphs: Mapping[int, Graph],
     batches: Sequence[CalibrationBatch],
-    recipe: PtqRecipe = OURS_STEPS,
+    recipe: PtqRecipe = OURS,
     *,
     groups: int | None = None,
 ) -> StepsResult:

@@ -76,7 +76,7 @@ def load_twin(
     """Load the float twin that ``config`` names, and check that it can teach.
 
     Args:
-        config: settings, already checked by ``check_switches``.
+        config: settings.
         centre: network that makes the centre of the run; None for the bicubic one.
         resume: run folder that is gone on with; its twin must be the same file.
 
@@ -85,18 +85,22 @@ def load_twin(
 
     Raises:
         CheckpointError: the file is missing, damaged or no float denoiser.
-        ConfigError: it is of another network, scale, path or centre, takes one step only, or is
-            another one than the resumed run had.
+        ConfigError: the network has no twin, or the file is of another network, scale, path or
+            centre, takes one step only, or is another one than the resumed run had.
         DiffusionError: its path cannot be made.
     """
     if config.teacher is None or config.model not in DENOISERS:
         return None
     where = f"teacher = {config.teacher}"
+    wanted = DENOISERS[config.model].twin
+    if wanted is None:
+        raise ConfigError(
+            f"{where}: {config.model} has no float twin to learn from; drop --teacher"
+        )
     try:
         loaded = load_denoiser(find_weights(config.teacher))
     except CheckpointError as error:
         raise CheckpointError(f"{where}: {error}") from error
-    wanted = DENOISERS[config.model].twin
     if (loaded.descriptor.name, loaded.scale) != (wanted, config.scale):
         raise ConfigError(
             f"{where}: is a {loaded.descriptor.name} x{loaded.scale}, but the float twin of "

@@ -78,6 +78,11 @@ def test_one_seed_has_no_error_and_a_run_that_diverged_no_figures() -> None:
     assert lines[4] == "| lost | - | - | - | - | 0, 1 diverged | 600 | 3 |"
 
 
+def test_a_denoiser_whose_runs_all_diverged_has_its_own_table() -> None:
+    lines = table_of(document(result("all off", 0, None, diverged="the loss is nan"))).splitlines()
+    assert lines[2] == "| all off | - |  | - |  | 0, 1 diverged | 600 | 3 |"
+
+
 def test_the_section_says_what_was_trained_and_what_was_not_run() -> None:
     section = ablations_section([document(result("all off", 0, 30.0, 1.0))])
     assert "taught by resshift_px_s x4 (aaaaaaaaaaaa)" in section

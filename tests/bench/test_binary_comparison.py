@@ -11,14 +11,18 @@ import torch
 
 from edgesr.bench.binary_comparison import main
 from edgesr.bench.binary_comparison_page import MARKS, comparison_section, findings
-from edgesr.bench.binary_trio import open_trio
+from edgesr.bench.binary_trio import network_facts, open_trio
+from edgesr.bench.cost_binary import binary_cost
+from edgesr.bench.cost_denoiser import packed_cost
 from edgesr.bench.inference import Request, measure
 from edgesr.bench.runtime import contenders
+from edgesr.binary.style import StyleChoice
 from edgesr.cli import run
 from edgesr.errors import DataError, UsageError
 from edgesr.export.binary import export_binary
 from edgesr.models.denoiser_files import Schedule, load_denoiser, save_denoiser
 from edgesr.models.denoisers import build_denoiser
+from edgesr.upscalers.packed import load_packed
 from tests.export.stepwise_case import restless_case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +79,30 @@ def test_bench_takes_packed_bits_beside_the_others(
     assert "ms a step" in capsys.readouterr().out
 
 
+def test_costs_are_those_of_the_style_of_the_file(files: Files, tmp_path: Path) -> None:
+    """Without shift, activation and groups, but with a timestep between the convolutions."""
+    choice = StyleChoice(name="bnn")
+    network = build_denoiser(ONE_BIT, 2, choice)
+    weights = tmp_path / "bnn.safetensors"
+    save_denoiser(
+        weights,
+        network.state_dict(),
+        model=ONE_BIT,
+        scale=2,
+        schedule=Schedule(name="resshift", parameters={"num_steps": 2}),
+        prediction="residual",
+        style=choice,
+    )
+    packed = weights.with_suffix(".esb")
+    export_binary(load_denoiser(weights), packed)
+    params = sum(one.numel() for one in network.parameters())
+    assert params != 246_988
+    loaded = load_packed(packed)
+    assert packed_cost(loaded, shape=(16, 16)).step.params == params
+    facts = network_facts(open_trio(files.twin, files.int8, packed), (16, 16))
+    assert facts[2]["rule"]["params"] == binary_cost(network, shape=(32, 32)).paper_params
+
+
 def test_the_command_counts_the_steps_that_are_asked_for(
     files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,6 +150,10 @@ def test_the_comparison_holds_quality_bytes_and_times(
     assert json.loads(output.read_text()) == document  # nothing is measured twice
     with pytest.raises(DataError, match="is of other files or another --shape"):
         main(*trio, data=(hr,), shape=(16, 24), repeats=2, output=output)
+    with pytest.raises(DataError, match="holds hr of 2 images, not of 1"):
+        main(*trio, data=(hr,), limit=1, shape=(16, 16), repeats=2, output=output)
+    with pytest.raises(DataError, match="two folders are named hr"):
+        main(*trio, data=(hr, hr), shape=(16, 16), repeats=2, output=output)
     page.write_text(f"before\n{MARKS[0]}\n{MARKS[1]}\nafter\n")
     main(output=output, docs=page)
     text = page.read_text()
@@ -186,6 +218,17 @@ def test_the_conclusion_follows_the_figures(psnr: float, times: float, verdict: 
     assert f"{psnr - 27:+.2f}" in said[0]
     assert "above bicubic" in said[0]
     assert ("2.00 times faster" if times > 1 else "2.00 times slower") in said[2]
+
+
+def test_a_set_without_its_last_network_is_left_out() -> None:
+    stored = json.loads((ROOT / "benchmarks/results/binary_comparison_x4.json").read_text())
+    (name,) = stored["sets"]
+    cut = {**stored["sets"][name], "rows": stored["sets"][name]["rows"][:2]}
+    text = comparison_section({**stored, "sets": {**stored["sets"], "cut": cut}})
+    assert text == comparison_section(stored)
+    alone = comparison_section({**stored, "sets": {"cut": cut}})
+    assert "the better choice" not in alone
+    assert "times faster than float32" in alone
 
 
 def test_the_page_is_made_of_the_stored_results(tmp_path: Path) -> None:

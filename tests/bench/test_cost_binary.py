@@ -56,6 +56,13 @@ def test_variants_have_their_counts(
     assert cost.paper_ops / 1e9 == pytest.approx(paper_ops, rel=5e-4)
 
 
+def test_the_share_of_the_edge_network_that_is_float_is_that_of_the_docs() -> None:
+    with torch.device("meta"):
+        cost = binary_cost(build_denoiser("bidiffsr_edge", 4), shape=(256, 256))
+    assert cost.attention_macs == 0
+    assert round(cost.float_share, 2) == 0.43
+
+
 def test_a_network_on_the_low_resolution_grid_is_counted_there() -> None:
     cost = binary_cost(build_denoiser("resshift_px_s_1bit", 4), shape=(256, 256))
     blocks = 2 * 2 * 9 * (32**2 + 64**2 / 4)  # two convolutions a block, two blocks a level

@@ -41,6 +41,10 @@ def test_another_document_or_too_few_repetitions_are_refused() -> None:
         times_section(document(what="inference"), "times.json")
     with pytest.raises(DataError, match="5 repetitions, want 8 or more"):
         times_section(document(5), "times.json")
+    older = document()
+    del older["timings"][1]["cost"]["pixels"]
+    with pytest.raises(DataError, match=r"times\.json: its costs are not whole .*measure again"):
+        times_section(older, "times.json")
 
 
 def test_the_command_writes_times_between_their_marks(tmp_path: Path) -> None:
@@ -53,6 +57,14 @@ def test_the_command_writes_times_between_their_marks(tmp_path: Path) -> None:
     assert "outdated" not in text
     assert text.startswith("before\n")
     assert text.endswith("after\n")
+
+
+def test_two_files_of_times_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.json", "b.json"):
+        write_json(tmp_path / name, document())
+    both = [word for name in ("a.json", "b.json") for word in ("--results", str(tmp_path / name))]
+    assert run(["diffusion", *both, "--docs", str(tmp_path / "page.md")]) == 2
+    assert "the page has one table of times" in capsys.readouterr().err
 
 
 def test_the_times_in_the_docs_are_those_of_the_results() -> None:

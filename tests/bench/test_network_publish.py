@@ -55,6 +55,17 @@ def bench(path: Path, *timings: dict[str, Any]) -> Path:
     return path
 
 
+def test_a_run_without_its_log_is_refused_before_anything_is_measured_or_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained, to = a_run(tmp_path / "run", seed=0), tmp_path / "zoo"
+    (trained / "log.jsonl").unlink()
+    words = ["--name", "edge_s_x2", "--to", str(to), "--evaluate", f"Some={tmp_path}", *TOLD]
+    assert run(["publish", str(trained), *words]) == 3
+    assert "log.jsonl: cannot be read" in capsys.readouterr().err
+    assert not to.exists()
+
+
 def test_a_network_is_published_whole_and_its_time_is_entered_later(
     tmp_path: Path, save_photo: SavePhoto, capsys: pytest.CaptureFixture[str]
 ) -> None:

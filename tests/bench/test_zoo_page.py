@@ -64,7 +64,7 @@ def test_graph_speeds_are_those_of_the_search() -> None:
         graph_speeds([{**document, "candidates": []}])
 
 
-def ablation(*results: tuple[str, int, float], demo: bool = True) -> dict[str, Any]:
+def ablation(*results: tuple[str, int, float | None], demo: bool = True) -> dict[str, Any]:
     return {
         "settings": {
             "model": "edge_s",
@@ -90,6 +90,14 @@ def test_a_gain_is_the_mean_difference_to_the_base_of_the_same_seed() -> None:
     assert lines[3] == "| new | 30.800 | +0.300 (+0.100 to +0.500) | 2 | 2 | 1.5 |"
     stopped = ablation_table(ablation(*rows[:3])).splitlines()
     assert stopped[3] == "| new | 30.500 | +0.500 | 1 | 2 | 1.5 |"
+
+
+def test_runs_that_diverged_are_counted_and_not_averaged() -> None:
+    rows = [("all off", 0, None), ("all off", 1, 31.0), ("new", 0, 30.5), ("new", 1, 31.1)]
+    lines = ablation_table(ablation(*rows, ("wild", 0, None))).splitlines()
+    assert lines[2] == "| all off | 31.000 |  | 1, 1 diverged | 2 | 1.5 |"
+    assert lines[3] == "| new | 30.800 | +0.100 | 2 | 2 | 1.5 |"
+    assert lines[4] == "| wild | - | - | 0, 1 diverged | 2 | 1.5 |"
 
 
 def test_an_ablation_on_the_demo_photographs_says_that_it_proves_nothing() -> None:

@@ -15,7 +15,7 @@ from edgesr.binary.conv import BinaryConv2d, group_of
 from edgesr.binary.packed import PackedConv2d, parts_of
 from edgesr.binary.packed_build import load_kernel
 from edgesr.binary.packed_kernel import available_kernels, find_kernel, packed_convolve
-from edgesr.binary.packed_weights import arrange
+from edgesr.binary.packed_weights import MAX_INPUTS, SIDES, arrange
 from edgesr.binary.style import STYLES, BinaryStyle, find_style
 from edgesr.errors import DataError, GraphError, MissingDependencyError, UsageError
 
@@ -209,3 +209,9 @@ def test_older_numpy_counts_by_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = packed.sums(images)
     monkeypatch.delattr(np, "bitwise_count", raising=False)
     assert torch.equal(packed.sums(images), wanted)
+
+
+def test_the_kernel_has_room_for_the_widest_window() -> None:
+    """The words of a window lie on its stack, so its limit must be that of ``arrange``."""
+    text = Path(packed_kernel.__file__).with_name("kernel").joinpath("bits.c").read_text()
+    assert f"MAX_WORDS = {max(SIDES) ** 2} * {MAX_INPUTS} / 64 " in text

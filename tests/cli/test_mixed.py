@@ -1,6 +1,7 @@
 """``edgesr mixed`` at the command line: budgets, figures, the file, and what export says of it."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from edgesr.models.checkpoint import save_weights
 from edgesr.models.quantized import load_exportable
 from edgesr.quant.mixed import assignment_of
 from edgesr.upscalers import load_upscaler
+from tests.export.stepwise_case import save_restless
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("mixed_*.json"))
@@ -87,6 +89,27 @@ def test_flags_that_do_not_fit_are_refused(
 ) -> None:
     assert run([*arguments, *flags]) == code
     assert text in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_missing_solver_is_named_before_anything_is_read(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    assert run([*arguments, "--bytes-budget", "0.6"]) == 4
+    said = " ".join(capsys.readouterr().err.split())
+    assert "install edgesr[mixed]" in said
+    assert "calibrating" not in said
+
+
+def test_integers_of_a_denoiser_are_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    denoiser = str(save_restless(tmp_path / "px.safetensors"))
+    asked = ["mixed", denoiser, "--bytes-budget", "0.6", "--output", "x.safetensors"]
+    assert run(asked) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "are measured and not kept; drop --output" in said
+    assert "calibrating" not in said
 
 
 def test_without_a_network_results_become_the_page_in_the_docs(

@@ -1,14 +1,22 @@
 """``edgesr quantize`` of a diffusion denoiser: integers written, trained, refused."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from edgesr.bench.step_quantization import sampled_by
+from edgesr.bench.results import read_document
+from edgesr.bench.step_methods import Method
+from edgesr.bench.step_quantization import SCHEMA, sampled_by, squared_error
+from edgesr.bench.step_quantization_page import step_quantization_page
 from edgesr.cli import run
+from edgesr.cli.mixed_subject import Request
+from edgesr.cli.quantize_case import CalibrationSets, open_case, quantized_by
+from edgesr.cli.quantize_steps import error_parts
+from edgesr.debug.step_parts import PartlyRounded
 from edgesr.diffusion.integer_files import load_steps
 from edgesr.diffusion.integer_steps import IntegerNetwork
 from edgesr.diffusion.schedules import resshift
@@ -19,8 +27,12 @@ from edgesr.models import build_model
 from edgesr.models.checkpoint import save_weights
 from edgesr.models.denoiser_files import Schedule, save_denoiser
 from edgesr.models.denoisers import build_denoiser
+from edgesr.quant.recipe import UNPROTECTED
 from edgesr.quant.stepwise import Correction
 from edgesr.upscalers.step_schedule import from_text, read_schedule
+from tests.export.stepwise_case import made_centre, save_restless
+
+ROOT = Path(__file__).resolve().parents[2]
 
 QUICK = ["--rounding", "nearest", "--bias-correction", "none", "--no-equalize"]
 
@@ -105,6 +117,32 @@ def test_trained_steps_and_their_corrections_are_exported_and_upscale(
     difference = np.abs(np.rint(sample(read_image(photo))) - found)
     assert difference.max() <= 2
     assert difference.mean() < 0.02
+
+
+def test_the_part_of_a_centre_is_the_error_of_its_integers(
+    photos: Path, held_out: Path, tmp_path: Path
+) -> None:
+    path = save_restless(tmp_path / "px.safetensors", centre=made_centre(tmp_path))
+    asked = Request(
+        data=[held_out], limit=None, calibration=photos, seed=0, candidates=(), random=0
+    )
+    case = open_case(path, asked)
+    source = CalibrationSets(tmp_path / "sets", case)
+    method = Method(recipe=replace(UNPROTECTED, observer="minmax"), grids="one")
+    denoiser, _ = quantized_by("plain", method, source, case, tmp_path / "state.pt")
+    found = error_parts(denoiser, case)["held_out"]
+    rounded = PartlyRounded(denoiser.model, "centre")
+    sample = sampled_by(rounded, *case.paths, seed=0, centre=case.loaded.centre)
+    assert found["centre"] > 1.2 * squared_error(case.sets[0], sample)
+    total = found.pop("all")
+    assert 0.5 * total < sum(found.values()) < 2.0 * total
+
+
+def test_the_page_in_the_docs_is_what_its_template_and_results_give() -> None:
+    results = sorted((ROOT / "benchmarks" / "results").glob("diffusion_quantization_*.json"))
+    assert results
+    page = step_quantization_page([read_document(path, {SCHEMA}) for path in results])
+    assert page == (ROOT / "docs" / "diffusion-quantization.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -173,4 +173,14 @@ def test_what_is_not_theirs_is_refused(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="does not fit bidiffsr x2 under its authors' names"):
         import_published(other, tmp_path / "a.safetensors", scale=2)
     assert not list(tmp_path.glob("*.safetensors"))
-    assert run(["models", "import", str(weights), "--scale", "2", "-o", "a.pth"]) == 2
+
+
+def test_a_target_of_another_form_and_the_source_itself_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "a.safetensors"
+    command = ["models", "import", str(source), "--scale", "2"]
+    assert run(command) == 2
+    assert "is the source itself" in capsys.readouterr().err
+    assert run([*command, "-o", "a.pth"]) == 2
+    assert "want a file that ends in .safetensors" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import torch
 from edgesr.diffusion.centre import quantize_centre, regression_of, with_integer_centre
 from edgesr.diffusion.integer_steps import quantize_denoiser
 from edgesr.diffusion.path import Path as DiffusionPath
-from edgesr.diffusion.ranges import from_grey_levels
+from edgesr.diffusion.ranges import from_grey_levels, to_grey_levels
 from edgesr.diffusion.trajectories import all_steps
 from edgesr.export.step_centre import CentrePart, centre_part
 from edgesr.export.step_schedule import step_schedule
@@ -24,6 +24,7 @@ from edgesr.models.checkpoint import save_weights
 from edgesr.models.denoiser_files import LoadedDenoiser, Schedule, load_denoiser, save_denoiser
 from edgesr.models.denoisers import build_denoiser
 from edgesr.models.fold_timestep import fold_timestep
+from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.recipe import PtqRecipe
 from edgesr.quant.scheme import QuantizedGraph
 from edgesr.quant.stepwise import StepwiseModel
@@ -107,7 +108,8 @@ def restless_case(folder: str, *, has_centre: bool = False) -> Case:
     loaded = load_denoiser(save_restless(Path(folder) / "restless.safetensors", centre=known))
     whole, path = path_of(loaded.schedule, loaded.path), sampling_path(loaded, None)
     lr = from_grey_levels(torch.randint(0, 256, (2, 3, 16, 16), generator=_generator()))
-    centre = None if known is None else quantize_centre(known, [lr])
+    levels = CalibrationBatch(inputs=to_grey_levels(lr).permute(0, 2, 3, 1).contiguous())
+    centre = None if known is None else quantize_centre(known, [levels])
     regression = regression_of(with_integer_centre(loaded, centre).centre)
     batches = all_steps(loaded.module, whole, path, [lr], regression=regression)
     denoiser = quantize_denoiser(loaded, path, batches, QUICK, groups=2)

@@ -179,6 +179,11 @@ def test_a_mixture_is_refused_with_the_layers_in_the_way(graph: Graph, prepared:
         write_int8(mixed)
 
 
+def test_a_mixture_of_8_bits_alone_is_written(graph: Graph, prepared: Prepared) -> None:
+    (eight,) = quantize_assigned(prepared, everywhere(graph, INT8))
+    assert write_int8(replace(eight, scheme=MIXED)) == write_int8(eight)
+
+
 def test_an_assignment_is_read_back_from_its_text(graph: Graph, prepared: Prepared) -> None:
     assignment = everywhere(graph, W4A8)
     (quantized,) = quantize_assigned(prepared, assignment)

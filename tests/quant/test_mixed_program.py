@@ -1,6 +1,7 @@
 """Precisions by integer programming: the optimum is that of trying everything."""
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -104,6 +105,17 @@ def test_too_small_a_budget_says_what_the_smallest_is() -> None:
         assign(slots, choices, errors, Budget(size=0.3))
     with pytest.raises(DataError, match=r"bit operations.*raise --bops-budget"):
         assign(slots, choices, errors, Budget(size=0.9, operations=0.1))
+
+
+def test_the_smallest_budget_that_a_refusal_names_fits() -> None:
+    slots = [Slot(name=n, weights=w, macs=64, group="t") for n, w in (("a", 7), ("b", 16))]
+    choices = {"a": [INT8], "b": [INT8, SCHEMES["wi4_ai8"]]}  # 120 of 184 bits: 0.65217
+    errors = {"a": {"wi8_ai8": 0.0}, "b": {"wi8_ai8": 0.0, "wi4_ai8": 1.0}}
+    with pytest.raises(DataError) as refused:
+        assign(slots, choices, errors, Budget(size=0.1))
+    named = re.search(r"takes (0\.\d{4})", str(refused.value))
+    assert named is not None
+    assert assign(slots, choices, errors, Budget(size=float(named[1])))["b"].weight_bits == 4
 
 
 def test_budgets_that_fit_only_alone_are_named_together() -> None:

@@ -215,6 +215,12 @@ def test_a_twin_that_cannot_teach_is_refused(
         load_twin(replace(CONFIG, teacher=str(path), spd_weight=1.0), None)
 
 
+def test_a_network_without_a_twin_is_told_so() -> None:
+    config = replace(CONFIG, model="resshift_px_s", teacher="any")
+    with pytest.raises(ConfigError, match="resshift_px_s has no float twin to learn from; drop"):
+        load_twin(config, None)
+
+
 def test_a_twin_with_another_centre_or_file_is_refused(tmp_path: Path, taught: TrainConfig) -> None:
     centre = load_centre(find_weights("ncnet_x3"))
     with pytest.raises(
