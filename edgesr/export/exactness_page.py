@@ -19,7 +19,8 @@ different pictures. `edgesr` simulates each of them with integers and compares w
   even; ADD and SUB multiply by 21-bit integers and round half up.
 - `builtin`, the optimized kernels without delegate: fixed-point multiplication, rounded twice. The
   second half goes up where values are treated in whole vectors, away from zero in what is left
-  over; how many values a vector has depends on the operation.
+  over; how many values a vector has depends on the operation. ADD rounds its operands once in
+  whole vectors of 16 and twice in what is left over; SUB rounds them twice throughout.
 - `reference`: the same, but always away from zero.
 
 With int16 activations (`edgesr export --precision int16x8`) the three agree, for XNNPACK has no

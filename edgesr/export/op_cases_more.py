@@ -162,9 +162,7 @@ def sub(random: Random) -> OneOp:
     a, b = grid(random), grid(random)
     target = near(random, float(max(a.scale, b.scale)) * 1.2)
     options = (_OPTIONS.SubOptions, schema.SubOptionsT())
-    return _binary(
-        random, _CODE.SUB, options, (a, b, target), partial(elementwise.combine, sign=-1)
-    )
+    return _binary(random, _CODE.SUB, options, (a, b, target), elementwise.sub)
 
 
 def mul(random: Random) -> OneOp:

@@ -35,20 +35,19 @@ def saturate(steps: Tensor, target: QParams, activation: str = "none") -> Tensor
     return (steps.clamp(low, high) + target.zero_point).to(torch.int8)
 
 
-def combine(  # noqa: PLR0913 - two operands and their grids
+def sub(  # noqa: PLR0913 - two operands and their grids
     first: Tensor,
     second: Tensor,
     a: QParams,
     b: QParams,
     target: QParams,
     *,
-    sign: int,
     activation: str,
     kernels: str,
 ) -> Tensor:
-    """ADD (``sign`` 1) or SUB (-1)."""
+    """SUB: as ADD, but that all built-in kernels round the operands twice."""
     family = xnnpack.add if kernels == "xnnpack" else builtin.add
-    return saturate(family(first, second, a, b, target, sign=sign), target, activation)
+    return saturate(family(first, second, a, b, target, sign=-1), target, activation)
 
 
 def mul(  # noqa: PLR0913 - two operands and their grids

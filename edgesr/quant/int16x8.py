@@ -10,7 +10,6 @@ grey levels, and has none elsewhere; see ``int16_ptq``.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -32,7 +31,8 @@ from edgesr.graph.ops import (
     Relu,
     Relu6,
 )
-from edgesr.quant.fixed_point import Multiplier, multiply, quantize_multiplier
+from edgesr.quant.builtin import add
+from edgesr.quant.fixed_point import multiply, quantize_multiplier
 from edgesr.quant.scheme import CODE_MIN, QParams, QuantizedGraph
 from edgesr.quant.simulate import accumulate
 
@@ -44,9 +44,6 @@ WIDE_GREY_LEVELS = QParams(scale=GREY_STEP, zero_point=0, bits=WIDE_BITS)
 _ADD_BITS = 15
 _REDUCED_BITS = 15
 _REDUCED_MAX = 0x7FFF
-
-VECTOR = 16
-"""Values that the optimized ADD treats at a time."""
 
 ADDS_IN_VECTORS: Mapping[str, bool] = MappingProxyType(
     {"xnnpack": True, "builtin": True, "reference": False}
@@ -98,7 +95,8 @@ def step_int16(
         case Add():
             other = quantized.qparams[op.inputs[1]]
             pair = first, values[op.inputs[1]]
-            total = add(*pair, source, other, target, vectors=ADDS_IN_VECTORS[kernels])
+            vectors = ADDS_IN_VECTORS[kernels]
+            total = add(*pair, source, other, target, bits=_ADD_BITS, vectors=vectors)
             result = _activate(_saturate(total, target), target, op.activation)
         case Relu():
             result = _activate(first, target, "relu")
@@ -137,45 +135,6 @@ def requantize(
         product += 1 << (shift - 1)
         steps[:, channel] = product >> shift
     return steps
-
-
-def add(  # noqa: PLR0913 - two operands and their grids
-    first: Tensor, second: Tensor, a: QParams, b: QParams, target: QParams, *, vectors: bool
-) -> Tensor:
-    """Add two int16 tensors of codes on the output grid, not clipped.
-
-    As in int8, with 15 more bits on the common grid instead of 20.
-
-    Args:
-        first: codes ``(n, c, h, w)``; every image is added on its own.
-        second: codes of the same shape.
-        a: grid of ``first``.
-        b: grid of ``second``.
-        target: grid of the output.
-        vectors: whether operands are rounded once in whole vectors of 16 values, in the order NHWC.
-    """
-    common = 2.0 * max(float(a.scale), float(b.scale))
-    factor = quantize_multiplier(common / ((1 << _ADD_BITS) * float(target.scale)))
-    rows = []
-    for codes, grid in ((first, a), (second, b)):
-        by = quantize_multiplier(float(grid.scale) / common)
-        flat = codes.permute(0, 2, 3, 1).flatten(1).long()
-        once = flat.shape[1] // VECTOR * VECTOR if vectors else 0
-        parts = (_rounded_once(flat[:, :once], by), _rounded_twice(flat[:, once:], by))
-        rows.append(torch.cat(parts, dim=1))
-    total = multiply(rows[0] + rows[1], factor, half="away")
-    count, channels, height, width = first.shape
-    return total.view(count, height, width, channels).permute(0, 3, 1, 2).float()
-
-
-def _rounded_once(codes: Tensor, by: Multiplier) -> Tensor:
-    shift = _ADD_BITS + by.exponent
-    shifted = codes << shift if shift >= 0 else codes >> -shift
-    return multiply(shifted, replace(by, exponent=0), half="away")
-
-
-def _rounded_twice(codes: Tensor, by: Multiplier) -> Tensor:
-    return multiply(codes << _ADD_BITS, by, half="away")
 
 
 def narrowed(codes: Tensor, source: QParams, target: QParams) -> Tensor:

@@ -64,7 +64,7 @@ KERNELS: Mapping[str, KernelFamily] = MappingProxyType(
         "builtin": KernelFamily(
             requantize=builtin.requantize_optimized,
             requantize_depthwise=builtin.requantize_vectors,
-            add=builtin.add,
+            add=builtin.add_optimized,
         ),
         "reference": KernelFamily(
             requantize=builtin.requantize_reference,

@@ -55,7 +55,7 @@ def add(  # noqa: PLR0913 - two operands and their grids
     """
     ratios = [np.float32(one.scale / target.scale) for one in (a, b)]
     if min(ratios) < _LOWEST_ADD_RATIO or max(ratios) >= _ADD_RATIO_END:
-        return builtin.add(first, second, a, b, target, sign=sign)
+        return builtin.add(first, second, a, b, target, sign=sign, vectors=sign == 1)
     shift = _ADD_BITS - (int(np.frexp(max(ratios))[1]) - 1)
     multipliers = [int(np.rint(np.ldexp(np.float64(ratio), shift))) for ratio in ratios]
     total = (first - a.zero_point).int() * multipliers[0]

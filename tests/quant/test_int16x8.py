@@ -7,9 +7,10 @@ import torch
 from edgesr.graph.capture import capture
 from edgesr.graph.passes import lower
 from edgesr.models import build_model
+from edgesr.quant.builtin import add
 from edgesr.quant.calibrate import CalibrationBatch
 from edgesr.quant.int16_ptq import quantize_graph_int16
-from edgesr.quant.int16x8 import WIDE_GREY_LEVELS, add, narrowed, requantize, simulate_int16
+from edgesr.quant.int16x8 import WIDE_GREY_LEVELS, narrowed, requantize, simulate_int16
 from edgesr.quant.scheme import GREY_LEVELS, QParams
 
 
@@ -49,7 +50,7 @@ def test_adding_on_one_grid_is_exact_in_vectors_and_in_what_is_left() -> None:
     a, b = (torch.from_numpy(random.integers(-9000, 9000, (2, 3, 5, 3))).float() for _ in "ab")
     one = grid(1 / 128)
     for vectors in (True, False):
-        assert torch.equal(add(a, b, one, one, one, vectors=vectors), a + b)
+        assert torch.equal(add(a, b, one, one, one, bits=15, vectors=vectors), a + b)
 
 
 def test_images_with_twice_the_range_of_calibration_do_not_clip() -> None:
