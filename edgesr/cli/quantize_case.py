@@ -1,5 +1,6 @@
 """What ``edgesr quantize DENOISER`` works on: the denoiser, images, calibration sets."""
 
+import hashlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,9 +52,12 @@ class Case:
 
     @property
     def images(self) -> str:
-        """Digests of the images that the integers come from, those of the centre among them."""
-        keys = ("digest", "centre_digest")
-        return " ".join(self.network[key] for key in keys if key in self.network)
+        """Digest of the images that the integers come from, those of the centre among them."""
+        digest: str = self.network["digest"]
+        if "centre_digest" not in self.network:
+            return digest
+        both = f"{digest} {self.network['centre_digest']}"
+        return hashlib.sha256(both.encode()).hexdigest()
 
     @property
     def deployed(self) -> "LoadedDenoiser":
