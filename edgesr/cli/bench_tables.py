@@ -108,8 +108,9 @@ def _table(
     titles += ["memory MiB"] if with_memory else []
     titles += ["steps", "ms all steps" if is_step else "ms a step"] if sampled else []
     titles += ["GMAC a step, in all"] if sampled else []
-    for title in (*titles, "time ratio (99 % conf.)"):
+    for title in titles:
         table.add_column(title, justify="right")
+    table.add_column("time ratio (99 % conf.)", justify="right", min_width=16)
     for timing in timings:
         against = ratio(timing, timings[0])
         first = timing is timings[0]

@@ -222,7 +222,7 @@ def test_the_conclusion_follows_the_figures(psnr: float, times: float, verdict: 
 
 def test_a_set_without_its_last_network_is_left_out() -> None:
     stored = json.loads((ROOT / "benchmarks/results/binary_comparison_x4.json").read_text())
-    (name,) = stored["sets"]
+    name = min(stored["sets"])
     cut = {**stored["sets"][name], "rows": stored["sets"][name]["rows"][:2]}
     text = comparison_section({**stored, "sets": {**stored["sets"], "cut": cut}})
     assert text == comparison_section(stored)

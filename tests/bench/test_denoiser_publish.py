@@ -239,7 +239,7 @@ def test_what_cannot_be_published_is_refused_and_nothing_written(
     empty = results.with_name("empty.json")
     write_json(empty, {**document, "rows": document["rows"][:1]})
     cases = (
-        ([str(teacher), *TOLD[:2]], 2, "give --results and --hardware"),
+        ([str(teacher), *TOLD[:2]], 2, "give --results, --photographs and --hardware"),
         ([str(teacher), *told, "--evaluate", "a=b"], 2, "is a denoiser; drop --evaluate"),
         ([str(student), *told], 2, "is a student; publish its teacher first"),
         ([str(student), *told, "--teacher", "net_x2"], 3, "publish net_x2 first"),
