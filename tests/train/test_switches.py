@@ -351,7 +351,7 @@ def test_a_teacher_is_named_checked_and_stays_out_of_the_card(
     other = build_model("edge_m", 2)
     save_weights(teacher, other.state_dict(), model="edge_m", scale=2)
     assert run(["train", "--resume", str(runs / "r")]) == 3
-    assert "was distilled from a teacher with sha256" in capsys.readouterr().err
+    assert "learned from a teacher with sha256" in capsys.readouterr().err
     qat = ["--qat", "--from", str(runs / "r"), f"--runs={tmp_path / 'q'}"]
     started = [flag for flag in base if not flag.startswith("--runs")]
     assert run([*started, *qat]) == 0  # the folded network is what it starts from
