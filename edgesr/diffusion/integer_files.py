@@ -5,6 +5,7 @@ One safetensors file: the weights' codes once, and scales, biases and grids of e
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,13 @@ from edgesr.errors import CheckpointError, GraphError
 from edgesr.graph.graph import Graph
 from edgesr.graph.ops import Conv2D, DepthwiseConv2D, Op
 from edgesr.models.centre import CentreNetwork, pack_centre
-from edgesr.models.checkpoint import SCHEME_KEY, read_weights, save_weights, weights_file
+from edgesr.models.checkpoint import (
+    SCHEME_KEY,
+    read_weights,
+    save_weights,
+    state_tensor,
+    weights_file,
+)
 from edgesr.models.denoiser_files import LoadedDenoiser, denoiser_of_state
 from edgesr.models.quantized import float_graph, pack_integers, unpack_integers
 from edgesr.quant.scheme import SCHEMES, WI8_AI8, QParams, QuantizedGraph, QuantizedWeight, Scheme
@@ -209,13 +216,4 @@ def _step(
     return QuantizedGraph(graph=graph, qparams=qparams, weights=weights, scheme=scheme.name)
 
 
-def _tensor(
-    path: Path, state: Mapping[str, Tensor], key: str, shape: tuple[int, ...], dtype: torch.dtype
-) -> Tensor:
-    found = state.get(key)
-    if found is None or tuple(found.shape) != tuple(shape) or found.dtype != dtype:
-        what = "is missing" if found is None else f"is {found.dtype} {tuple(found.shape)}"
-        raise CheckpointError(
-            f"{path}: {key} {what}, want {dtype} {tuple(shape)}; quantize the denoiser again"
-        )
-    return found
+_tensor = partial(state_tensor, remedy="quantize the denoiser again")

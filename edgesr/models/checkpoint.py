@@ -186,6 +186,35 @@ def model_of_state(
     )
 
 
+def state_tensor(  # noqa: PLR0913 - what is wanted, and what to say where it is not there
+    path: Path,
+    state: Mapping[str, Tensor],
+    key: str,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    *,
+    remedy: str,
+) -> Tensor:
+    """Return a tensor of a file, which must have this shape and type.
+
+    Args:
+        path: the file, for the message.
+        state: its tensors.
+        key: name of the tensor.
+        shape: that it must have.
+        dtype: that it must have.
+        remedy: what to do, the end of the message.
+
+    Raises:
+        CheckpointError: it is missing or different.
+    """
+    found = state.get(key)
+    if found is None or tuple(found.shape) != tuple(shape) or found.dtype != dtype:
+        what = "is missing" if found is None else f"is {found.dtype} {tuple(found.shape)}"
+        raise CheckpointError(f"{path}: {key} {what}, want {dtype} {tuple(shape)}; {remedy}")
+    return found
+
+
 def weights_file(path: Path) -> Path:
     """Return ``path`` itself, or the best weights in it when it is a run folder.
 

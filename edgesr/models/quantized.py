@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from edgesr.models.checkpoint import (
     model_of_state,
     read_weights,
     save_weights,
+    state_tensor,
     weights_file,
 )
 from edgesr.quant.mixed import (
@@ -190,14 +192,4 @@ def unpack_integers(
     return QuantizedGraph(graph=graph, qparams=qparams, weights=weights, scheme=name)
 
 
-def _tensor(
-    path: Path, state: Mapping[str, Tensor], key: str, shape: tuple[int, ...], dtype: torch.dtype
-) -> Tensor:
-    found = state.get(key)
-    if found is None or tuple(found.shape) != tuple(shape) or found.dtype != dtype:
-        what = "is missing" if found is None else f"is {found.dtype} {tuple(found.shape)}"
-        raise CheckpointError(
-            f"{path}: {key} {what}, want {dtype} {tuple(shape)}; it was written by another version "
-            "of edgesr, train again"
-        )
-    return found
+_tensor = partial(state_tensor, remedy="it was written by another version of edgesr, train again")

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,9 @@ from edgesr.imresize import downscale
 from edgesr.models import build_model
 from edgesr.train.config import TrainConfig
 from edgesr.train.gap_teacher import GapTeacher
-from edgesr.train.loop import train
-from edgesr.train.regression import Regression
 from edgesr.train.state import load_state
 from edgesr.train.switches import check_switches
+from tests.train.switched import trained_events
 
 Photo = Callable[..., Any]
 SETTINGS: dict[str, Any] = {
@@ -44,31 +44,7 @@ def images(photo: Photo) -> DecodedImages:
     return DecodedImages(scale=2, names=("a", "b", "c"), lr=lr, hr=hr, sha256=("", "", ""))
 
 
-def go(
-    folder: Path,
-    images: DecodedImages,
-    listen: Callable[[dict[str, Any]], None] = lambda _event: None,
-    **changes: Any,
-) -> list[dict[str, Any]]:
-    folder.mkdir(exist_ok=True)
-    config = TrainConfig(**{**SETTINGS, **changes})
-    events: list[dict[str, Any]] = []
-
-    def hear(event: dict[str, Any]) -> None:
-        events.append(event)
-        listen(event)
-
-    train(
-        config,
-        folder,
-        images=images,
-        held_out=images,
-        metadata={},
-        state=load_state(folder) if (folder / "training_state.pt").exists() else None,
-        objective=lambda _: Regression(config=config),
-        listen=hear,
-    )
-    return events
+go = partial(trained_events, SETTINGS)
 
 
 @pytest.mark.parametrize("form", ["deploy", "training"])

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,11 @@ from edgesr.models.reparameterize import collapse
 from edgesr.train.config import TrainConfig
 from edgesr.train.features import FeatureReader, attention, attention_distance
 from edgesr.train.image_teacher import ImageTeacher, load_image_teacher
-from edgesr.train.loop import train
 from edgesr.train.losses import frequency_losses, frequency_weight_at
 from edgesr.train.regression import Regression
 from edgesr.train.state import load_state
 from edgesr.train.switches import check_switches
+from tests.train.switched import trained_events
 
 Photo = Callable[..., Any]
 SETTINGS: dict[str, Any] = {
@@ -75,31 +76,7 @@ def teacher(tmp_path: Path) -> Path:
     return tmp_path / "teacher.safetensors"
 
 
-def go(
-    folder: Path,
-    images: DecodedImages,
-    listen: Callable[[dict[str, Any]], None] = lambda _event: None,
-    **changes: Any,
-) -> list[dict[str, Any]]:
-    folder.mkdir(exist_ok=True)
-    config = TrainConfig(**{**SETTINGS, **changes})
-    events: list[dict[str, Any]] = []
-
-    def hear(event: dict[str, Any]) -> None:
-        events.append(event)
-        listen(event)
-
-    train(
-        config,
-        folder,
-        images=images,
-        held_out=images,
-        metadata={},
-        state=load_state(folder) if (folder / "training_state.pt").exists() else None,
-        objective=lambda _: Regression(config=config, teacher=load_image_teacher(config)),
-        listen=hear,
-    )
-    return events
+go = partial(trained_events, SETTINGS)
 
 
 def test_branches_are_trained_and_every_file_holds_the_folded_network(
