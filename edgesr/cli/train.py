@@ -27,7 +27,7 @@ def train(
 
     Args:
         recipe: named settings that ship with edgesr: `quick`, `ncnet_x3`, `ncnet_x3_cpu`,
-            `edge_s_x3_cpu`, `zoo_x3`, `resshift_px_s_x4`;
+            `edge_x3_cpu`, `zoo_x3`, `resshift_px_s_x4`;
             with --from RUN: `quick_qat`, `ncnet_x3_qat`, `abpn_x3_qat`,
             `ncnet_x3_w4a8_qat`, `ncnet_x3_w4a4_qat`, `resshift_px_s_x4_sinsr`,
             `resshift_px_s_x4_rsd`.
@@ -67,6 +67,8 @@ def _opening(run: "Run") -> str:
         f"training on {len(run.images.train.names)} images, "
         f"{len(run.images.held_out.names)} held out"
     )
+    if run.warm_start is not None:
+        lines.append(str(run.warm_start))
     if run.centre is not None:
         lines.append(
             f"the centre is made by a {run.centre.descriptor.name} of {run.centre.params:,} "

@@ -32,7 +32,9 @@ class TrainConfig:
         loss: pixel loss.
         final_loss: loss of the last ``final_loss_steps`` steps.
         final_loss_steps: how many steps ``final_loss`` takes at the end.
-        learning_rate: peak rate of Adam.
+        optimizer: ``adam``, or ``muon``, which makes the step of every weight orthogonal; a peak
+            rate two to three times Adam's is right for it.
+        learning_rate: peak rate of the optimizer.
         min_learning_rate: rate at the end of the cosine schedule.
         schedule: ``cosine``, or ``step`` with ``milestones`` and ``rates``.
         milestones: steps at which the ``step`` schedule takes the next of ``rates``.
@@ -52,8 +54,9 @@ class TrainConfig:
         log_every: steps between log lines.
         qat: train integers and scales of a quantized network, starting from ``start_from``.
         scheme: widths of ``qat``: ``wi8_ai8``, or a narrower one that is simulated only.
-        start_from: run folder or weights file of the float network that ``qat`` or ``distill``
-            starts from.
+        start_from: run folder, weights file or, of a network of one pass, shipped name: the
+            trained network that this one starts with, of any scale; the float one of ``qat``; the
+            teacher of ``distill``.
         teacher: run folder, weights file or shipped name of a trained network that is learned from
             as well: of a network of one pass a larger one, by its images; of a denoiser of one bit
             its float twin, by its features, see ``spd_weight``.
@@ -124,6 +127,7 @@ class TrainConfig:
     loss: Literal["l1", "charbonnier", "l2"] = "l1"
     final_loss: Literal["l1", "charbonnier", "l2"] = "l2"
     final_loss_steps: int = 0
+    optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: float = 1e-3
     min_learning_rate: float = 1e-6
     schedule: Literal["cosine", "step"] = "cosine"

@@ -77,8 +77,10 @@ def check_resumable(config: TrainConfig, folder: Path) -> None:
 
 def _plain(config: TrainConfig) -> dict[str, Any]:
     values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    if config.teacher is not None and find_entry(config.teacher) is None:
-        values["teacher"] = Path(config.teacher)  # a name stays a name
+    for key in ("teacher", "start_from"):
+        if values[key] is not None:
+            is_name = find_entry(str(values[key])) is not None  # a name stays a name
+            values[key] = str(values[key]) if is_name else Path(values[key])
     return {key: _value(value) for key, value in values.items() if value is not None}
 
 

@@ -19,6 +19,7 @@ from edgesr.models.widen import widen
 from edgesr.train.config import TrainConfig
 from edgesr.train.losses import loss_at
 from edgesr.train.objective import Kept, groups_by_bias
+from edgesr.train.optimizer import make_optimizer
 from edgesr.train.processes import average_gradients
 from edgesr.train.schedules import learning_rate_at, set_rate
 
@@ -42,7 +43,7 @@ class GapTeacher:
         self.network = widen(deployed, config.gap_width, seed=config.seed).train()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         groups = groups_by_bias(self.network, config.bias_rate_factor)
-        self._optimizer = torch.optim.Adam(groups, lr=config.learning_rate)
+        self._optimizer = make_optimizer(config, groups)
 
     @property
     def kept(self) -> Mapping[str, Kept]:

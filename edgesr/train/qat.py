@@ -120,11 +120,6 @@ def check_qat(config: TrainConfig) -> None:
         CheckpointError: there is nothing to start from.
     """
     if not config.qat:
-        if config.start_from is not None and config.distill == "none":
-            raise ConfigError(
-                f"start_from = {config.start_from}: is for qat = true; add --qat, or for a "
-                "denoiser --distill sinsr or rsd"
-            )
         if SCHEMES[config.scheme] != INT8:
             raise ConfigError(f"scheme = {config.scheme}: is for qat = true; add --qat")
         return

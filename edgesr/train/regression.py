@@ -22,6 +22,7 @@ from edgesr.train.losses import frequency_losses, frequency_weight_at, loss_at
 from edgesr.train.objective import Forward, Kept, groups_by_bias
 from edgesr.train.teacher import TEACHER_KEY
 from edgesr.train.validate import LARGEST_FALL, PSNR_KEY, validation_psnr
+from edgesr.train.warm_start import WarmStart, with_start
 
 _PARTS = ("pixel", "teacher", "feature", "frequency", "gap", "gap_teacher")
 
@@ -39,6 +40,7 @@ class Regression:
 
     config: TrainConfig
     teacher: ImageTeacher | None = None
+    start: WarmStart | None = None
     is_exact: bool = False
     validates_start: bool = False
     largest_fall: float = LARGEST_FALL
@@ -60,6 +62,8 @@ class Regression:
         """Return a fresh network; the teacher that grows along starts as the first of them."""
         config = self.config
         network = build_model(config.model, config.scale, config.form)
+        if self.start is not None:
+            self.start.apply(network)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.gap_weight and not self.grown:
             self.grown.append(GapTeacher(config, network))
@@ -149,7 +153,7 @@ class Regression:
             deployed.module.state_dict(),
             model=self.config.model,
             scale=self.config.scale,
-            metadata=metadata,
+            metadata=with_start(metadata, self.start),
         )
 
     def _deployed(self, averaged: nn.Module) -> Collapsed:

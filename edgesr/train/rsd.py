@@ -37,6 +37,7 @@ from edgesr.train.config import TrainConfig
 from edgesr.train.denoising import HALF_RANGE, TrainedNetwork, example_of, generator_of
 from edgesr.train.losses import frequency_losses, loss_at, weighted_sum
 from edgesr.train.objective import Forward, Kept, groups_by_bias
+from edgesr.train.optimizer import make_optimizer
 from edgesr.train.processes import average_gradients
 from edgesr.train.schedules import learning_rate_at, set_rate
 from edgesr.train.teacher import Teacher
@@ -93,7 +94,7 @@ class Rsd:
         fake = self.teacher.copy()
         groups = groups_by_bias(fake, self.config.bias_rate_factor)
         object.__setattr__(self, "fake", fake)
-        object.__setattr__(self, "optimizer", torch.optim.Adam(groups))
+        object.__setattr__(self, "optimizer", make_optimizer(self.config, groups))
 
     @property
     def kept(self) -> Mapping[str, Kept]:

@@ -24,6 +24,7 @@ from edgesr.train.sources import TrainingImages, data_digest, training_images, w
 from edgesr.train.state import load_state
 from edgesr.train.switches import check_switches
 from edgesr.train.teacher import Teacher, load_teacher
+from edgesr.train.warm_start import WarmStart, load_warm_start
 
 __all__ = ["Run", "go", "open_run"]
 
@@ -39,6 +40,7 @@ class Run:
         resume: go on from the state in ``folder``.
         qat: where quantization-aware training starts; None in float training.
         teacher: where distillation starts; None without.
+        warm_start: weights that a one-pass network starts with; None for a fresh one.
         image_teacher: larger network that a one-pass network learns from; None without.
         centre: network that makes a denoiser's centre; None for the bicubic one.
         twin: float denoiser that one of one bit learns from; None without.
@@ -51,6 +53,7 @@ class Run:
     resume: bool
     qat: QatStart | None = None
     teacher: Teacher | None = None
+    warm_start: WarmStart | None = None
     image_teacher: ImageTeacher | None = None
     centre: CentreNetwork | None = None
     twin: FloatTwin | None = None
@@ -80,6 +83,7 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
         check_resumable(config, resume)
         load_state(resume)
     teacher = load_teacher(config, resume=resume)
+    warm_start = load_warm_start(config, resume=resume)
     image_teacher = load_image_teacher(config, resume=resume)
     centre = find_centre(config, resume=resume)
     twin = load_twin(config, centre, resume=resume)
@@ -103,6 +107,7 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
             resume=True,
             qat=qat,
             teacher=teacher,
+            warm_start=warm_start,
             image_teacher=image_teacher,
             centre=centre,
             twin=twin,
@@ -120,6 +125,7 @@ def open_run(config: TrainConfig, *, resume: Path | None = None, dry_run: bool =
         resume=False,
         qat=qat,
         teacher=teacher,
+        warm_start=warm_start,
         image_teacher=image_teacher,
         centre=centre,
         twin=twin,
@@ -157,4 +163,4 @@ def _objective(run: Run) -> MakeObjective:
         return lambda rank: OneStep(config=config, teacher=teacher, rank=rank)
     if config.model in DENOISERS:
         return lambda rank: Diffusion(config=config, centre=run.centre, twin=run.twin, rank=rank)
-    return lambda _: Regression(config=config, teacher=run.image_teacher)
+    return lambda _: Regression(config=config, teacher=run.image_teacher, start=run.warm_start)

@@ -14,6 +14,7 @@ from edgesr.data.patches import PatchSampler
 from edgesr.errors import CheckpointError, ConfigError
 from edgesr.train.config import TrainConfig
 from edgesr.train.objective import Forward, Objective
+from edgesr.train.optimizer import make_optimizer
 from edgesr.train.precision import autocast_precision
 from edgesr.train.processes import accelerator as join
 from edgesr.train.state import TrainingState
@@ -31,7 +32,7 @@ class Shell:
         network: the plain network, whose weights are saved.
         trained: the same network as the steps call it (distributed, compiled).
         averaged: exponential moving average of ``network``, in evaluation mode.
-        optimizer: Adam.
+        optimizer: the one that ``config.optimizer`` names.
         sampler: draws this process's patches.
         precision: autocast type; None for float32.
         objective: what is trained, and by which measure.
@@ -99,7 +100,7 @@ def start(
     network = objective.build()
     averaged = objective.build().eval()
     averaged.load_state_dict(network.state_dict())
-    optimizer = torch.optim.Adam(objective.groups(network), lr=config.learning_rate)
+    optimizer = make_optimizer(config, objective.groups(network))
     precision = autocast_precision(config.precision, accelerator.device)
     precision = None if objective.is_exact else precision
     shell = Shell(

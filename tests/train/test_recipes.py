@@ -32,7 +32,7 @@ def test_a_recipe_can_be_run_and_is_named_in_the_help(path: Path) -> None:
     assert f"`{path.stem}`" in words
 
 
-@pytest.mark.parametrize("recipe", ["zoo_x3", "edge_s_x3_cpu"])
+@pytest.mark.parametrize("recipe", ["zoo_x3", "edge_x3_cpu"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_recipes_of_the_zoo_take_every_scale_and_edge_network(recipe: str, scale: int) -> None:
     config = settings(RECIPES / f"{recipe}.toml")

@@ -1,0 +1,143 @@
+"""The trained network whose weights a one-pass network starts with, of its scale or another."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from edgesr.errors import CheckpointError, ConfigError
+from edgesr.files import sha256_file
+from edgesr.models import build_model
+from edgesr.models.blocks import IMAGE_CHANNELS
+from edgesr.models.checkpoint import LoadedModel, load_model
+from edgesr.models.denoisers import DENOISERS
+from edgesr.train.config import TrainConfig
+from edgesr.train.teacher import check_same
+from edgesr.zoo.find import find_weights
+
+START_KEY = "start_sha256"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WarmStart:
+    """What a network starts with.
+
+    Attributes:
+        title: network and upscaling factor that the weights are from.
+        sha256: of their file.
+        tensors: by name in the new network; what is missing starts fresh.
+        resized: names of those that came from another scale by ``between_scales``.
+        fresh: names of the parameters that nothing was found for.
+    """
+
+    title: str
+    sha256: str
+    tensors: Mapping[str, Tensor]
+    resized: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+    def apply(self, network: nn.Module) -> None:
+        """Give ``network`` the tensors."""
+        network.load_state_dict(dict(self.tensors), strict=False)
+
+    def __str__(self) -> str:
+        """Say where the weights are from and which start otherwise."""
+        found = f"starts with the weights of {self.title}"
+        if self.resized:
+            found += f"; resized between the scales: {', '.join(self.resized)}"
+        return found + (f"; fresh: {', '.join(self.fresh)}" if self.fresh else "")
+
+
+def load_warm_start(config: TrainConfig, *, resume: Path | None = None) -> WarmStart | None:
+    """Load the weights that ``config`` starts from.
+
+    Args:
+        config: settings.
+        resume: run folder that is gone on with; it must have started from the same file.
+
+    Returns:
+        None for a run that starts fresh, and for quantization-aware training and distillation,
+        which have their own use for ``start_from``.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of another network.
+        ConfigError: the settings cannot start from weights, or the resumed run started elsewhere.
+    """
+    if config.start_from is None or config.qat or config.distill != "none":
+        return None
+    where = f"start_from = {config.start_from}"
+    if config.model in DENOISERS:
+        raise ConfigError(f"{where}: a denoiser takes it with --qat, or --distill sinsr or rsd")
+    if config.form == "training":
+        raise ConfigError(
+            f"{where}: weights files hold the folded network, and branches cannot be told from it; "
+            "drop --form training"
+        )
+    try:
+        loaded = load_model(find_weights(str(config.start_from)), model=config.model)
+    except CheckpointError as error:
+        raise CheckpointError(f"{where}: {error}") from error
+    sha256 = sha256_file(loaded.path)
+    if resume is not None:
+        check_same(resume, loaded.path, sha256, key=START_KEY)
+    return _warm_start(loaded, sha256, config.scale)
+
+
+def _warm_start(loaded: LoadedModel, sha256: str, scale: int) -> WarmStart:
+    network = build_model(loaded.descriptor.name, scale)
+    wanted, had = network.state_dict(), loaded.module.state_dict()
+    parameters = {name for name, _ in network.named_parameters()}
+    same = {
+        name: had[name]
+        for name, tensor in wanted.items()
+        if name in had and had[name].shape == tensor.shape
+    }
+    resized = {
+        name: between_scales(had[name], loaded.scale, scale)
+        for name in sorted(parameters - same.keys())
+        if name in had and _is_of_scale(had[name], wanted[name], loaded.scale, scale)
+    }
+    return WarmStart(
+        title=f"{loaded.descriptor.name} x{loaded.scale}",
+        sha256=sha256,
+        tensors={**same, **resized},
+        resized=tuple(resized),
+        fresh=tuple(sorted(parameters - same.keys() - resized.keys())),
+    )
+
+
+def _is_of_scale(had: Tensor, wanted: Tensor, before: int, after: int) -> bool:
+    """Tell whether the first axis are the subpixels of an image and nothing else changes."""
+    firsts = (had.shape[0], wanted.shape[0])
+    return (
+        firsts == (IMAGE_CHANNELS * before**2, IMAGE_CHANNELS * after**2)
+        and had.shape[1:] == wanted.shape[1:]
+    )
+
+
+def between_scales(tensor: Tensor, before: int, after: int) -> Tensor:
+    """Resize the layer in front of a pixel shuffle from one upscaling factor to another.
+
+    The ``before**2`` kernels of a colour are samples at the centres of its subpixels; those of
+    the other factor are interpolated between them, linearly and clamped at the edge.
+
+    Args:
+        tensor: weight ``(3 * before**2, ...)`` or bias, in torch's CRD order.
+        before: its upscaling factor.
+        after: the wanted one.
+
+    Returns:
+        ``(3 * after**2, ...)``.
+    """
+    grid = tensor.reshape(IMAGE_CHANNELS, before, before, -1).movedim(3, 1)
+    found = nn.functional.interpolate(
+        grid, size=(after, after), mode="bilinear", align_corners=False
+    )
+    return found.movedim(1, 3).reshape(IMAGE_CHANNELS * after**2, *tensor.shape[1:])
+
+
+def with_start(metadata: Mapping[str, str], start: WarmStart | None) -> dict[str, str]:
+    """Return ``metadata`` of a weights file with the start noted, if there is one."""
+    noted = {} if start is None else {"start": start.title, START_KEY: start.sha256}
+    return {**metadata, **noted}
