@@ -21,6 +21,8 @@ _KEPT_OF_METADATA = (
     "commit",
     "teacher",
     "teacher_sha256",
+    "start",
+    "start_sha256",
     "fold_max_abs_difference",
 )
 _KEPT_OF_EVALUATION = ("count", "mean", "bicubic", "colour_bias")
@@ -154,6 +156,7 @@ def card_markdown(card: Mapping[str, Any]) -> str:
                 f"`{training.get('data_sha256', 'unknown')}`; {training.get('step', '?')} steps; "
                 f"commit {training.get('commit', 'unknown')}; trained on "
                 f"{training.get('hardware', 'hardware that the notes name')}."
+                f"{_sources(training)}"
             ),
             *_curve(training),
             "",
@@ -212,6 +215,17 @@ def _speed(card: Mapping[str, Any]) -> list[str]:
         "",
         f"Processor time as a ratio to that of ncnet_x3, median and quartiles: {'; '.join(rows)}.",
     ]
+
+
+def _sources(training: Mapping[str, Any]) -> str:
+    """Return which trained networks it began with and learned from."""
+    verbs = {"start": "Started with the weights of", "teacher": "Learned from"}
+    said = [
+        f" {verb} {training[key]}, sha256 `{training[f'{key}_sha256']}`."
+        for key, verb in verbs.items()
+        if key in training
+    ]
+    return "".join(said)
 
 
 def _curve(training: Mapping[str, Any]) -> list[str]:

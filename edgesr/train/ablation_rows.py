@@ -24,6 +24,8 @@ _FREQUENCY_WEIGHT = 0.1
 _FEATURE_WEIGHT = 1.0
 _FIRST_PATCH = 0.75
 _SMALLEST_PATCH = 8
+_RATE_OF_MUON = 3.0
+"""Over Adam's, for weights; biases keep theirs."""
 _DREAM_SHARE = 3 / 4
 """A step is worth three evaluations, forward and twice that back; DREAM adds a fourth."""
 
@@ -156,7 +158,7 @@ def _style(config: TrainConfig, choice: StyleChoice) -> BinaryStyle:
 def _one_pass_rows(config: TrainConfig) -> tuple[Row, ...]:
     final = config.final_loss_steps or max(1, config.steps // _FINAL_SHARE)
     weight = config.final_frequency_weight or _FREQUENCY_WEIGHT
-    off: list[Row] = []
+    off: list[Row] = [_other_optimizer(config)]
     if config.ema_decay:
         off.append(Row(name="without averaged weights", changes={"ema_decay": 0.0}))
     if config.schedule == "cosine":
@@ -186,6 +188,20 @@ def _one_pass_rows(config: TrainConfig) -> tuple[Row, ...]:
     for row in on:
         everything |= row.changes
     return (Row(name=BASE), *off, *on, Row(name="all on", changes={**everything, **both}))
+
+
+def _other_optimizer(config: TrainConfig) -> Row:
+    """Return the row of the optimizer that ``config`` does not have, at the rate that suits it."""
+    name, factor = (
+        ("Adam", 1 / _RATE_OF_MUON) if config.optimizer == "muon" else ("Muon", _RATE_OF_MUON)
+    )
+    changes = {
+        "optimizer": name.lower(),
+        "learning_rate": config.learning_rate * factor,
+        "min_learning_rate": config.min_learning_rate * factor,
+        "bias_rate_factor": config.bias_rate_factor / factor,
+    }
+    return Row(name=name, changes=changes)
 
 
 def _can_grow(config: TrainConfig) -> bool:

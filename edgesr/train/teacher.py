@@ -143,7 +143,7 @@ def check_path(config: TrainConfig, loaded: LoadedDenoiser, found: DiffusionPath
 
 
 def check_same(folder: Path, teacher: Path, sha256: str, *, key: str = TEACHER_KEY) -> None:
-    """Refuse to go on with the run in ``folder`` with another teacher than it had.
+    """Refuse to go on with the run in ``folder`` with another teacher or start than it had.
 
     Args:
         folder: of the run.
@@ -160,6 +160,6 @@ def check_same(folder: Path, teacher: Path, sha256: str, *, key: str = TEACHER_K
     had = read_weights(path)[1].get(key)
     if had != sha256:
         raise ConfigError(
-            f"{path}: learned from a teacher with sha256 {had}, but {teacher} "
-            f"has {sha256}; put the teacher's file back, or start a new run"
+            f"{path}: began with a file with sha256 {had}, but {teacher} has {sha256}; put the "
+            "first file back, or start a new run"
         )

@@ -432,5 +432,5 @@ def test_a_run_goes_on_with_its_own_teacher_alone(
     state, metadata = read_weights(teacher / "best.safetensors")
     changed = {key: value + 0.01 for key, value in state.items()}
     save_weights(teacher / "best.safetensors", changed, model=NAME, scale=SCALE, metadata=metadata)
-    with pytest.raises(ConfigError, match="put the teacher's file back"):
+    with pytest.raises(ConfigError, match="put the first file back"):
         open_run(config, resume=done.folder)

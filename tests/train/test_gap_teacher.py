@@ -1,8 +1,5 @@
 """Gap-preserving distillation: a teacher that starts as the student and learns beside it."""
 
-import os
-import signal
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,35 +10,20 @@ import torch
 from edgesr.cli import run
 from edgesr.data.cache import DecodedImages
 from edgesr.errors import ConfigError
-from edgesr.imresize import downscale
 from edgesr.models import build_model
 from edgesr.train.config import TrainConfig
 from edgesr.train.gap_teacher import GapTeacher
 from edgesr.train.state import load_state
 from edgesr.train.switches import check_switches
-from tests.train.switched import trained_events
+from tests.train.switched import SETTINGS as SHORT
+from tests.train.switched import Photo, pairs, stop_at, trained_events
 
-Photo = Callable[..., Any]
-SETTINGS: dict[str, Any] = {
-    "model": "edge_s",
-    "scale": 2,
-    "steps": 6,
-    "batch_size": 2,
-    "patch_size": 8,
-    "val_every": 3,
-    "save_every": 3,
-    "log_every": 2,
-    "samples": 0,
-    "precision": "fp32",
-    "gap_weight": 0.5,
-}
+SETTINGS = {**SHORT, "gap_weight": 0.5}
 
 
 @pytest.fixture
 def images(photo: Photo) -> DecodedImages:
-    hr = tuple(photo(40, 48, seed) for seed in range(3))
-    lr = tuple(downscale(one, 2) for one in hr)
-    return DecodedImages(scale=2, names=("a", "b", "c"), lr=lr, hr=hr, sha256=("", "", ""))
+    return pairs(photo, 2)
 
 
 go = partial(trained_events, SETTINGS)
@@ -63,12 +45,8 @@ def test_the_teacher_starts_as_the_student_and_leaves_it(form: Any) -> None:
 
 
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, images: DecodedImages) -> None:
-    def stop(event: dict[str, Any]) -> None:
-        if event["step"] == 4 and event["event"] == "train":
-            os.kill(os.getpid(), signal.SIGINT)
-
     events = go(tmp_path / "whole", images)
-    go(tmp_path / "parts", images, stop)
+    go(tmp_path / "parts", images, stop_at(4))
     assert load_state(tmp_path / "parts").step == 4
     go(tmp_path / "parts", images)
     for name in ("last.safetensors", "best.safetensors"):

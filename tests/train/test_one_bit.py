@@ -240,7 +240,7 @@ def test_a_twin_with_another_centre_or_file_is_refused(tmp_path: Path, taught: T
         prediction="residual",
         metadata={TWIN_KEY: "0" * 64},
     )
-    with pytest.raises(ConfigError, match="put the teacher's file back"):
+    with pytest.raises(ConfigError, match="put the first file back"):
         load_twin(taught, None, resume=run)
 
 

@@ -245,7 +245,6 @@ def test_divergence_stops_and_keeps_the_last_good_checkpoint(
     ("changes", "message"),
     [
         ({"start_from": None}, "name it with --from RUN"),
-        ({"qat": False}, "is for qat = true; add --qat"),
         ({"precision": "bf16"}, "precision = bf16: qat computes whole numbers in float32"),
         ({"compile": True}, "compile = true: qat"),
     ],

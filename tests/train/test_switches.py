@@ -1,9 +1,6 @@
 """The switches of one-pass training: branches, teachers, growing patches, frequencies."""
 
 import json
-import os
-import signal
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,6 @@ from edgesr.data.cache import DecodedImages
 from edgesr.data.patches import PatchSampler, dihedral
 from edgesr.errors import ConfigError, DataError
 from edgesr.export.card import public_config
-from edgesr.imresize import downscale
 from edgesr.models import Form, build_model
 from edgesr.models.checkpoint import FOLD_KEY, load_model, save_weights
 from edgesr.models.quantized import float_graph
@@ -30,21 +26,10 @@ from edgesr.train.losses import frequency_losses, frequency_weight_at
 from edgesr.train.regression import Regression
 from edgesr.train.state import load_state
 from edgesr.train.switches import check_switches
-from tests.train.switched import trained_events
+from tests.train.switched import SETTINGS as SHORT
+from tests.train.switched import Photo, pairs, stop_at, trained_events
 
-Photo = Callable[..., Any]
-SETTINGS: dict[str, Any] = {
-    "model": "edge_s",
-    "scale": 2,
-    "steps": 6,
-    "batch_size": 2,
-    "patch_size": 8,
-    "val_every": 3,
-    "save_every": 3,
-    "log_every": 2,
-    "samples": 1,
-    "precision": "fp32",
-}
+SETTINGS = {**SHORT, "samples": 1}
 EVERYTHING: dict[str, Any] = {
     "form": "training",
     "teacher_weight": 0.5,
@@ -59,9 +44,7 @@ EVERYTHING: dict[str, Any] = {
 
 @pytest.fixture
 def images(photo: Photo) -> DecodedImages:
-    hr = tuple(photo(40, 48, seed) for seed in range(3))
-    lr = tuple(downscale(one, 2) for one in hr)
-    return DecodedImages(scale=2, names=("a", "b", "c"), lr=lr, hr=hr, sha256=("", "", ""))
+    return pairs(photo, 2)
 
 
 @pytest.fixture
@@ -104,12 +87,8 @@ def test_a_resumed_run_with_every_switch_ends_with_the_same_bits(
 ) -> None:
     changes = {**EVERYTHING, "teacher": str(teacher)}
 
-    def stop(event: dict[str, Any]) -> None:
-        if event["step"] == 4 and event["event"] == "train":
-            os.kill(os.getpid(), signal.SIGINT)
-
     whole = go(tmp_path / "whole", images, **changes)
-    go(tmp_path / "parts", images, stop, **changes)
+    go(tmp_path / "parts", images, stop_at(4), **changes)
     assert load_state(tmp_path / "parts").step == 4
     go(tmp_path / "parts", images, **changes)
     for name in ("last.safetensors", "best.safetensors"):
@@ -328,7 +307,7 @@ def test_a_teacher_is_named_checked_and_stays_out_of_the_card(
     other = build_model("edge_m", 2)
     save_weights(teacher, other.state_dict(), model="edge_m", scale=2)
     assert run(["train", "--resume", str(runs / "r")]) == 3
-    assert "learned from a teacher with sha256" in capsys.readouterr().err
+    assert "began with a file with sha256" in capsys.readouterr().err
     qat = ["--qat", "--from", str(runs / "r"), f"--runs={tmp_path / 'q'}"]
     started = [flag for flag in base if not flag.startswith("--runs")]
     assert run([*started, *qat]) == 0  # the folded network is what it starts from
