@@ -87,8 +87,19 @@ next size; `patch_size` stands before the first | - |
 amplitudes to the photograph; the latter in the last `final_loss_steps` steps | Fuoli et al. 2021, \
 arXiv 2106.00783 |
 | averaged weights | `ema_decay` (0.999) | validates and saves a moving average | - |
+| Muon | `optimizer` (`adam`), with a third of the `bias_rate_factor` and three times the \
+`learning_rate` | makes the steps of weights orthogonal; biases keep Adam | Jordan et al. 2024; Liu \
+et al. 2025, arXiv 2502.16982; [decision 16](decisions/0016-muon-for-small-convolutions.md) |
+| weights to start with | `start_from` | takes those of a trained network of the same kind and any \
+scale; the kernels in front of the shuffle are interpolated between the subpixels, what does not \
+fit starts fresh and is named | Lim et al. 2017, arXiv 1707.02921, section 3.3, for the features |
 | cosine | `schedule` (`cosine`) | learning rate along half a cosine | Loshchilov and Hutter 2017, \
 arXiv 1608.03983 |
+
+On a GPU the training images are kept in its memory when they take less than half of what is \
+free, and patches are cut there (`resident`); the patches are the same, value for value, and no \
+process has to cut them. With bfloat16 (`precision`) and `compile` a step has no other work on the \
+CPU than its launch. None of this was measured on a GPU yet.
 
 Of the published gap-preserving distillation the teacher that starts as the student and learns \
 beside it is built; weights that both share, and a student cut out of the teacher, are not. In a \

@@ -126,6 +126,9 @@ class _Listener:
                 self._note = f"val {event['psnr_mai']:.3f} dB (mai), "
                 self._note += f"{event['psnr_to_float']:.2f} dB to float"
             text = f"step {event['step']}: {self._note}"
+        elif event["event"] == "note":
+            say(event["text"])
+            return
         else:
             text = (
                 f"loss {event['loss']:.3f}  {event['samples_per_s']:.0f} images/s  "

@@ -5,7 +5,7 @@ sees exactly the patches that it would have seen, whatever the number of worker 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,28 @@ from edgesr.errors import ConfigError, DatasetError
 
 Sampling = Literal["image", "area"]
 Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-_SYMMETRIES = 8
+Pixel = TypeVar("Pixel", bound=np.generic)
+SYMMETRIES = 8
+"""Flips and rotations of a square."""
 _MARGIN = 8
 _JPEG_BLOCK = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a patch is cut.
+
+    Attributes:
+        index: of the image.
+        top: first row in low-resolution pixels.
+        left: first column in low-resolution pixels.
+        symmetry: flip and rotation, see ``dihedral``.
+    """
+
+    index: int
+    top: int
+    left: int
+    symmetry: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +95,19 @@ class PatchSampler:
         sides = (self.patch_size, *self.patch_sizes)
         return sides[sum(step >= milestone for milestone in self.patch_milestones)]
 
+    def places(self, step: int) -> list[Place]:
+        """Return where the patches of ``step`` are cut."""
+        random = np.random.default_rng((self.seed, step, self.rank))
+        side = self.side_at(step)
+        found = []
+        for index in self._draw_images(random, side):
+            height, width, _ = self.images.lr[index].shape
+            top = int(random.integers(height - side + 1))
+            left = int(random.integers(width - side + 1))
+            symmetry = int(random.integers(SYMMETRIES))
+            found.append(Place(index=int(index), top=top, left=left, symmetry=symmetry))
+        return found
+
     def batch(self, step: int) -> Batch:
         """Return the batch of ``step``.
 
@@ -83,25 +115,18 @@ class PatchSampler:
             LR ``(batch, patch, patch, 3)`` and HR ``(batch, patch * scale, patch * scale, 3)``,
             uint8 RGB.
         """
-        random = np.random.default_rng((self.seed, step, self.rank))
         side, scale = self.side_at(step), self.images.scale
         lr = np.empty((self.batch_size, side, side, 3), dtype=np.uint8)
         hr = np.empty((self.batch_size, side * scale, side * scale, 3), dtype=np.uint8)
-        for row, index in enumerate(self._draw_images(random, side)):
-            source = self.images.lr[index]
-            top = int(random.integers(source.shape[0] - side + 1))
-            left = int(random.integers(source.shape[1] - side + 1))
-            symmetry = int(random.integers(_SYMMETRIES))
+        for row, place in enumerate(self.places(step)):
             if self.degradation == "bicubic":
-                patch = source[top : top + side, left : left + side]
+                patch = _cut(self.images.lr[place.index], place, side, 1)
             else:
-                patch = self._degraded(
-                    index, top, left, side, seed=(self.seed, step, self.rank, row + 1)
-                )
-            lr[row] = dihedral(patch, symmetry)
-            top, left, size = top * scale, left * scale, side * scale
+                seed = (self.seed, step, self.rank, row + 1)
+                patch = self._degraded(place.index, place.top, place.left, side, seed=seed)
+            lr[row] = dihedral(patch, place.symmetry)
             hr[row] = dihedral(
-                self.images.hr[index][top : top + size, left : left + size], symmetry
+                _cut(self.images.hr[place.index], place, side, scale), place.symmetry
             )
         return lr, hr
 
@@ -134,7 +159,12 @@ class PatchSampler:
         return random.choice(count, size=self.batch_size, p=weights / weights.sum())
 
 
-def dihedral(image: NDArray[np.uint8], symmetry: int) -> NDArray[np.uint8]:
-    """Return one of the eight flips and rotations of a square ``(h, w, c)`` image (0 = itself)."""
+def _cut(image: NDArray[np.uint8], place: Place, side: int, scale: int) -> NDArray[np.uint8]:
+    top, left, size = place.top * scale, place.left * scale, side * scale
+    return image[top : top + size, left : left + size]
+
+
+def dihedral(image: NDArray[Pixel], symmetry: int) -> NDArray[Pixel]:
+    """Return one of the eight flips and rotations of a square ``(h, w, ...)`` (0 = itself)."""
     turned = np.rot90(image, symmetry % 4)
     return turned[:, ::-1] if symmetry >= 4 else turned  # noqa: PLR2004

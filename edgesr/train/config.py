@@ -47,6 +47,8 @@ class TrainConfig:
         precision: ``auto`` takes bf16 where the processor or GPU has units for it.
         compile: compile the network (needs a C++ compiler); slower start, faster steps.
         sampling: ``image`` draws every image equally often, ``area`` every pixel.
+        resident: ``auto`` keeps the training images in the memory of a GPU, if they fit, and cuts
+            patches there; ``on`` does so wherever the network is trained, ``off`` nowhere.
         seed: of the weights, the patches and their flips.
         num_workers: processes that cut patches; 0 cuts them in the training process.
         val_every: steps between validations.
@@ -140,6 +142,7 @@ class TrainConfig:
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     compile: bool = False
     sampling: Literal["image", "area"] = "image"
+    resident: Literal["auto", "on", "off"] = "auto"
     seed: int = 0
     num_workers: int = 0
     val_every: int = 1000

@@ -19,6 +19,7 @@ _FREE_TO_CHANGE = frozenset(
         "compile",
         "log_every",
         "num_workers",
+        "resident",
         "runs",
         "name",
         "samples",

@@ -18,6 +18,7 @@ from edgesr.train.config import TrainConfig
 from edgesr.train.ema import ema_decay_at, update_ema
 from edgesr.train.meter import Meter
 from edgesr.train.regression import Regression
+from edgesr.train.resident import resident_patches
 from edgesr.train.run_page import write_page
 from edgesr.train.runlog import RunLog
 from edgesr.train.samples import sample_grid
@@ -148,7 +149,7 @@ def _run(
     if shell.objective.validates_start and shell.step == 0:
         _validate(shell, held_out, record)
     meter = Meter(config.batch_size)
-    for lr, hr in _batches(config, shell):
+    for lr, hr in _batches(config, shell, record):
         meter.data_ready()
         loss = _step(config, shell, lr, hr)
         shell.step += 1
@@ -193,7 +194,15 @@ def _validate(shell: Shell, held_out: DecodedImages, record: _Recorder) -> None:
         record.save_weights("best.safetensors")
 
 
-def _batches(config: TrainConfig, shell: Shell) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(
+    config: TrainConfig, shell: Shell, record: _Recorder
+) -> Iterator[tuple[Tensor, Tensor]]:
+    resident, note = resident_patches(config, shell.sampler, shell.accelerator.device)
+    if note is not None:
+        record.tell({"event": "note", "step": shell.step, "text": note})
+    if resident is not None:
+        yield from map(resident.batch, range(shell.step, config.steps))
+        return
     loader = DataLoader(
         BatchDataset(shell.sampler),
         batch_size=None,
