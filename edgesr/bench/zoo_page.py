@@ -88,8 +88,8 @@ amplitudes to the photograph; the latter in the last `final_loss_steps` steps | 
 arXiv 2106.00783 |
 | averaged weights | `ema_decay` (0.999) | validates and saves a moving average | - |
 | Muon | `optimizer` (`adam`), with a third of the `bias_rate_factor` and three times the \
-`learning_rate` | makes the steps of weights orthogonal; biases keep Adam | Jordan et al. 2024; Liu \
-et al. 2025, arXiv 2502.16982; [decision 16](decisions/0016-muon-for-small-convolutions.md) |
+`learning_rate` | makes the steps of weights orthogonal; biases keep Adam | Jordan et al. 2024; \
+Liu et al. 2025, arXiv 2502.16982; [decision 16](decisions/0016-muon-for-small-convolutions.md) |
 | weights to start with | `start_from` | takes those of a trained network of the same kind and any \
 scale; the kernels in front of the shuffle are interpolated between the subpixels, what does not \
 fit starts fresh and is named | Lim et al. 2017, arXiv 1707.02921, section 3.3, for the features |
