@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,9 @@ from edgesr.bench.verdict import judge
 from edgesr.cli.console import out, say
 
 _OVERHEAD_LIMIT = 0.02
+_MAIN = ("median ms", "time ratio (99 % conf.)")
+_LEAST_NAME = 18
+_UNBOUNDED = 1000
 
 
 def show(document: Mapping[str, Any], *, samples: int | None) -> None:
@@ -27,7 +31,9 @@ def show(document: Mapping[str, Any], *, samples: int | None) -> None:
     entries = {entry["name"]: entry for entry in document["timings"]}
     if timings:
         is_step = document["what"] == "denoising step"
-        out.print(_table(timings, entries, samples, is_step=is_step))
+        columns = _columns(timings, entries, samples, is_step=is_step)
+        for table in _tables(columns, [one.name for one in timings], out.width):
+            out.print(table)
         out.print(winner_line(timings), markup=False, soft_wrap=True)
     for name, entry in entries.items():
         if entry["operators"]:
@@ -96,39 +102,54 @@ def winner_line(timings: list[Timing]) -> str:
     return f"no winner: no difference between {names}; the spread is wider"
 
 
-def _table(
-    timings: list[Timing], entries: Mapping[str, Any], samples: int | None, *, is_step: bool
-) -> Table:
+def _tables(columns: Mapping[str, list[str]], names: list[str], width: int) -> list[Table]:
+    """Return one table, or where it is wider than ``width`` two, the ratios in the first."""
+    whole = _table(columns, names)
+    if Measurement.get(out, out.options.update(width=_UNBOUNDED), whole).maximum <= width:
+        return [whole]
+    main = {title: columns[title] for title in _MAIN}
+    others = {title: cells for title, cells in columns.items() if title not in _MAIN}
+    return [_table(main, names), _table(others, names)]
+
+
+def _table(columns: Mapping[str, list[str]], names: list[str]) -> Table:
     table = Table()
-    table.add_column("contender", overflow="fold", min_width=18)
-    with_memory = any(entry["memory"] for entry in entries.values())
-    titles = ["median ms", "min", "p5-p90", "CPU ms"]
-    sampled = {name: cost for name, entry in entries.items() if (cost := _steps_of(entry))}
-    titles += [] if sampled else ["samples/s" if samples else "images/s"]
-    titles += ["memory MiB"] if with_memory else []
-    titles += ["steps", "ms all steps" if is_step else "ms a step"] if sampled else []
-    titles += ["GMAC a step, in all"] if sampled else []
-    for title in titles:
+    table.add_column("contender", overflow="fold", min_width=_LEAST_NAME)
+    for title in columns:
         table.add_column(title, justify="right")
-    table.add_column("time ratio (99 % conf.)", justify="right", min_width=16)
-    for timing in timings:
-        against = ratio(timing, timings[0])
-        first = timing is timings[0]
-        cells = [
-            f"{timing.median_ms:.2f}",
-            f"{timing.min_ms:.2f}",
-            f"{timing.p5_ms:.1f}-{timing.p90_ms:.1f}",
-            f"{min(timing.cpu_ms):.2f}",
-            *([] if sampled else [f"{1e3 * (samples or 1) / timing.median_ms:.1f}"]),
-        ]
-        if with_memory:
-            cells.append(_memory(entries[timing.name]["memory"]))
-        if sampled:
-            cells += _step_cells(timing, sampled.get(timing.name), is_step=is_step)
-        verdict = "" if first else f" {judge(against)}"
-        cells.append(f"{against.median:.2f} ({against.low:.2f}-{against.high:.2f}){verdict}")
-        table.add_row(Text(timing.name), *cells)
+    for name, *cells in zip(names, *columns.values(), strict=True):
+        table.add_row(Text(name), *cells)
     return table
+
+
+def _columns(
+    timings: list[Timing], entries: Mapping[str, Any], samples: int | None, *, is_step: bool
+) -> dict[str, list[str]]:
+    """Return the cells of every column by its title, a cell a contender."""
+    sampled = {name: cost for name, entry in entries.items() if (cost := _steps_of(entry))}
+    found = {
+        _MAIN[0]: [f"{one.median_ms:.2f}" for one in timings],
+        "min": [f"{one.min_ms:.2f}" for one in timings],
+        "p5-p90": [f"{one.p5_ms:.1f}-{one.p90_ms:.1f}" for one in timings],
+        "CPU ms": [f"{min(one.cpu_ms):.2f}" for one in timings],
+    }
+    if not sampled:
+        title = "samples/s" if samples else "images/s"
+        found[title] = [f"{1e3 * (samples or 1) / one.median_ms:.1f}" for one in timings]
+    if any(entry["memory"] for entry in entries.values()):
+        found["memory MiB"] = [_memory(entries[one.name]["memory"]) for one in timings]
+    if sampled:
+        titles = ("steps", "ms all steps" if is_step else "ms a step", "GMAC a step, in all")
+        rows = [_step_cells(one, sampled.get(one.name), is_step=is_step) for one in timings]
+        found |= {title: [row[i] for row in rows] for i, title in enumerate(titles)}
+    found[_MAIN[1]] = [_against(one, timings[0]) for one in timings]
+    return found
+
+
+def _against(timing: Timing, first: Timing) -> str:
+    against = ratio(timing, first)
+    verdict = "" if timing is first else f" {judge(against)}"
+    return f"{against.median:.2f} ({against.low:.2f}-{against.high:.2f}){verdict}"
 
 
 def _steps_of(entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
