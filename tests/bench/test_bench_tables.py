@@ -44,6 +44,6 @@ def test_no_column_is_cut_off_at_any_width(width: int, monkeypatch: pytest.Monke
     assert "…" not in printed
     for title in _TITLES:
         assert any(title in line for line in lines)
-    assert sum("0.50 (0.50-0.50)" in line for line in lines) == 1
+    assert sum("0.50 (0.50-0.51)" in line for line in lines) == 1
     tables = sum("contender" in line for line in lines)
     assert tables == (1 if width >= 120 else 2)
