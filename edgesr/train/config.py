@@ -34,6 +34,8 @@ class TrainConfig:
         final_loss_steps: how many steps ``final_loss`` takes at the end.
         optimizer: ``adam``, or ``muon``, which makes the step of every weight orthogonal; a peak
             rate two to three times Adam's is right for it.
+        centred: of a network of one pass: let weights and biases learn as if the inputs of every
+            convolution had mean 0.
         learning_rate: peak rate of the optimizer.
         min_learning_rate: rate at the end of the cosine schedule.
         schedule: ``cosine``, or ``step`` with ``milestones`` and ``rates``.
@@ -130,6 +132,7 @@ class TrainConfig:
     final_loss: Literal["l1", "charbonnier", "l2"] = "l2"
     final_loss_steps: int = 0
     optimizer: Literal["adam", "muon"] = "adam"
+    centred: bool = False
     learning_rate: float = 1e-3
     min_learning_rate: float = 1e-6
     schedule: Literal["cosine", "step"] = "cosine"

@@ -3,7 +3,7 @@
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
 
 def on_processor_only() -> bool:
@@ -30,3 +30,12 @@ def average_gradients(network: nn.Module) -> None:
         if weight.grad is not None:
             distributed.all_reduce(weight.grad)
             weight.grad /= distributed.get_world_size()
+
+
+def averaged_over_processes(value: Tensor) -> Tensor:
+    """Return the mean of ``value`` over all processes; ``value`` itself where there is one."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return value
+    total = value.clone()
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()

@@ -1,7 +1,7 @@
 """The mutable things of a run: network, average, optimizer, counters."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +12,9 @@ from torch import nn
 from edgesr.data.cache import DecodedImages
 from edgesr.data.patches import PatchSampler
 from edgesr.errors import CheckpointError, ConfigError
+from edgesr.train.centring import Centring
 from edgesr.train.config import TrainConfig
-from edgesr.train.objective import Forward, Objective
+from edgesr.train.objective import Forward, Kept, Objective
 from edgesr.train.optimizer import make_optimizer
 from edgesr.train.precision import autocast_precision
 from edgesr.train.processes import accelerator as join
@@ -36,6 +37,7 @@ class Shell:
         sampler: draws this process's patches.
         precision: autocast type; None for float32.
         objective: what is trained, and by which measure.
+        centring: of its steps; None without.
         step: optimizer steps done.
         best_psnr: best validation PSNR in dB.
         best_step: the step that reached it.
@@ -49,6 +51,7 @@ class Shell:
     sampler: PatchSampler
     precision: torch.dtype | None
     objective: Objective
+    centring: Centring | None = None
     step: int = 0
     best_psnr: float = -math.inf
     best_step: int = 0
@@ -57,6 +60,12 @@ class Shell:
     def is_main(self) -> bool:
         """Whether this process writes files."""
         return bool(self.accelerator.is_main_process)
+
+    @property
+    def kept(self) -> dict[str, Kept]:
+        """What a resumed run needs beside network, average and optimizer."""
+        centring = {} if self.centring is None else {"centring": self.centring}
+        return {**self.objective.kept, **centring}
 
     def state(self) -> TrainingState:
         """Return what a resumed run needs."""
@@ -67,7 +76,7 @@ class Shell:
             optimizer=self.optimizer.state_dict(),
             best_psnr=self.best_psnr,
             best_step=self.best_step,
-            kept={name: one.state_dict() for name, one in self.objective.kept.items()},
+            kept={name: one.state_dict() for name, one in self.kept.items()},
         )
 
 
@@ -122,6 +131,7 @@ def start(
         ),
         precision=precision,
         objective=objective,
+        centring=Centring(network, optimizer) if config.centred else None,
     )
     objective.to(accelerator.device)
     if state is not None:
@@ -130,14 +140,14 @@ def start(
         optimizer.load_state_dict(state.optimizer)
         shell.step, shell.best_psnr = state.step, state.best_psnr
         shell.best_step = state.best_step
-        _restore(objective, state)
+        _restore(shell.kept, state)
     prepared, shell.optimizer = accelerator.prepare(network.train(), optimizer)
     shell.trained = torch.compile(prepared) if config.compile else prepared
     return shell
 
 
-def _restore(objective: Objective, state: TrainingState) -> None:
-    for name, one in objective.kept.items():
+def _restore(kept: Mapping[str, Kept], state: TrainingState) -> None:
+    for name, one in kept.items():
         if name not in state.kept:
             raise CheckpointError(
                 f"training state of step {state.step}: lacks {name}, which this run trains beside "

@@ -10,7 +10,14 @@ from edgesr.train.gap_teacher import check_gap
 
 _DEFAULTS = TrainConfig()
 _GAP = ("gap_weight", "gap_width")
-_ONE_PASS_ONLY = ("form", "self_ensemble", "feature_weight", "final_frequency_weight", *_GAP)
+_ONE_PASS_ONLY = (
+    "form",
+    "centred",
+    "self_ensemble",
+    "feature_weight",
+    "final_frequency_weight",
+    *_GAP,
+)
 _BINARY_ONLY = ("binary_style", "binary_groups", "spd_weight")
 _FLOAT_ONLY = ("teacher", *_ONE_PASS_ONLY)
 _OF_TEACHER = ("self_ensemble", "feature_weight")
@@ -54,6 +61,10 @@ def check_switches(config: TrainConfig) -> None:
         raise ConfigError(
             f"feature_weight = {config.feature_weight}: reads hidden layers, which compile = true "
             "does not show; drop one"
+        )
+    if config.centred and config.compile:
+        raise ConfigError(
+            "centred = true: reads inputs of layers, which compile = true does not show; drop one"
         )
     if config.final_frequency_weight and not config.final_loss_steps:
         raise ConfigError(
