@@ -27,7 +27,7 @@ def widen(network: nn.Module, factor: int, *, seed: int) -> nn.Module:
     Source: Guo et al. 2024, arXiv 2410.04140, inverse reparameterization along channels; theirs has
     further branches, which start at 0.
     """
-    convs = _row(network)
+    convs = row_of_convolutions(network)
     wide = copy.deepcopy(network)
     layers = dict(wide.get_submodule("body").named_children())
     random = torch.Generator().manual_seed(seed)
@@ -39,7 +39,12 @@ def widen(network: nn.Module, factor: int, *, seed: int) -> nn.Module:
     return wide
 
 
-def _row(network: nn.Module) -> list[tuple[str, nn.Conv2d]]:
+def row_of_convolutions(network: nn.Module) -> list[tuple[str, nn.Conv2d]]:
+    """Return the convolutions of a network whose ``body`` is a row of them, by name, in order.
+
+    Raises:
+        GraphError: it is built otherwise, or in training form.
+    """
     name = type(network).__name__
     body = getattr(network, "body", None)
     if not isinstance(body, nn.Sequential):

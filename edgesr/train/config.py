@@ -59,8 +59,9 @@ class TrainConfig:
         qat: train integers and scales of a quantized network, starting from ``start_from``.
         scheme: widths of ``qat``: ``wi8_ai8``, or a narrower one that is simulated only.
         start_from: run folder, weights file or, of a network of one pass, shipped name: the
-            trained network that this one starts with, of any scale; the float one of ``qat``; the
-            teacher of ``distill``.
+            trained network that this one starts with, of the same kind at any scale, or a smaller
+            row of convolutions that it grows from; the float one of ``qat``; the teacher of
+            ``distill``.
         teacher: run folder, weights file or shipped name of a trained network that is learned from
             as well: of a network of one pass a larger one, by its images; of a denoiser of one bit
             its float twin, by its features, see ``spd_weight``.

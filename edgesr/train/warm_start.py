@@ -1,17 +1,19 @@
-"""The trained network whose weights a one-pass network starts with, of its scale or another."""
+"""The trained network that a one-pass network starts with: of any scale, or a smaller one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
-from edgesr.errors import CheckpointError, ConfigError
+from edgesr.errors import CheckpointError, ConfigError, GraphError
 from edgesr.files import sha256_file
 from edgesr.models import build_model
 from edgesr.models.blocks import IMAGE_CHANNELS
 from edgesr.models.checkpoint import LoadedModel, load_model
 from edgesr.models.denoisers import DENOISERS
+from edgesr.models.grow import grown_weights
 from edgesr.train.config import TrainConfig
 from edgesr.train.teacher import check_same
 from edgesr.zoo.find import find_weights
@@ -61,8 +63,9 @@ def load_warm_start(config: TrainConfig, *, resume: Path | None = None) -> WarmS
         which have their own use for ``start_from``.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or of another network.
-        ConfigError: the settings cannot start from weights, or the resumed run started elsewhere.
+        CheckpointError: the file is missing or damaged.
+        ConfigError: the settings cannot start from weights, the network is another one and does
+            not grow out of that one, or the resumed run started elsewhere.
     """
     if config.start_from is None or config.qat or config.distill != "none":
         return None
@@ -75,16 +78,37 @@ def load_warm_start(config: TrainConfig, *, resume: Path | None = None) -> WarmS
             "drop --form training"
         )
     try:
-        loaded = load_model(find_weights(str(config.start_from)), model=config.model)
+        loaded = load_model(find_weights(str(config.start_from)))
     except CheckpointError as error:
         raise CheckpointError(f"{where}: {error}") from error
     sha256 = sha256_file(loaded.path)
     if resume is not None:
         check_same(resume, loaded.path, sha256, key=START_KEY)
-    return _warm_start(loaded, sha256, config.scale)
+    if loaded.descriptor.name != config.model:
+        return _grown(loaded, sha256, config)
+    return _of_same_kind(loaded, sha256, config.scale)
 
 
-def _warm_start(loaded: LoadedModel, sha256: str, scale: int) -> WarmStart:
+def _grown(loaded: LoadedModel, sha256: str, config: TrainConfig) -> WarmStart:
+    name, where = loaded.descriptor.name, f"start_from = {config.start_from}"
+    if loaded.scale != config.scale:
+        raise ConfigError(
+            f"{where}: is {name} x{loaded.scale}, from which {config.model} can only grow at that "
+            f"scale; want --scale {loaded.scale}, or weights of {config.model}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = build_model(config.model, config.scale)
+    try:
+        tensors = grown_weights(loaded.module, network)
+    except GraphError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return WarmStart(
+        title=f"{name} x{loaded.scale}", sha256=sha256, tensors=tensors, resized=(), fresh=()
+    )
+
+
+def _of_same_kind(loaded: LoadedModel, sha256: str, scale: int) -> WarmStart:
     network = build_model(loaded.descriptor.name, scale)
     wanted, had = network.state_dict(), loaded.module.state_dict()
     parameters = {name for name, _ in network.named_parameters()}

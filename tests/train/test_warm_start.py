@@ -149,7 +149,6 @@ def test_what_cannot_start_so_is_refused(
     path = _trained(tmp_path, "edge_s", 3)
     cases: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"form": "training"}, ConfigError, "branches cannot be told from it; drop --form"),
-        ({"model": "edge_m"}, CheckpointError, "edge_s"),
         ({"start_from": tmp_path / "none"}, CheckpointError, "no such run, weights file"),
         ({"model": "resshift_px_s", "scale": 4}, ConfigError, "takes it with --qat, or --distill"),
     ]
@@ -181,3 +180,44 @@ def test_pictures_of_another_scale_are_near_from_the_start(photo: Photo) -> None
     plain = build_model("ncnet", 3).eval()(lr)[0].permute(1, 2, 0).detach().numpy()
     error, before = (np.square(x - images.hr[0]).mean() for x in (found, plain))
     assert error < before
+
+
+@pytest.mark.parametrize(("small", "large"), [("ncnet", "edge_l"), ("edge_m", "edge_l")])
+def test_a_larger_row_starts_as_the_same_function_and_every_weight_can_learn(
+    tmp_path: Path, small: str, large: str
+) -> None:
+    path = _trained(tmp_path, small, 3)
+    network, said = _started(path, large, 3)
+    lr, hr = 255 * torch.rand(2, 3, 12, 10), 255 * torch.rand(2, 3, 36, 30)
+    wanted = load_model(path).module(lr)
+    assert float((network.eval()(lr) - wanted).detach().abs().max()) < 1e-3  # grey levels
+    assert said == f"starts with the weights of {small} x3"
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-6)
+    for _ in range(2):
+        optimizer.zero_grad()
+        (network.train()(lr) - hr).square().mean().backward()
+        optimizer.step()
+    for parameter in network.parameters():
+        assert parameter.grad is not None
+        moves = parameter.grad.reshape(len(parameter), -1).any(1)
+        assert float(moves.float().mean()) > 0.9  # a fresh ReLU may be off everywhere
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "message"),
+    [
+        ("edge_l", "edge_m", "EdgeNet does not fit into EdgeNet: 8 layers and 5"),
+        ("ncnet", "abpn", "NCNet does not fit into ABPN: 32 channels and 28"),
+        ("espcn", "edge_l", "ESPCN"),
+    ],
+)
+def test_what_cannot_grow_into_the_network_is_refused(
+    tmp_path: Path, small: str, large: str, message: str
+) -> None:
+    path = _trained(tmp_path, small, 3)
+    config = TrainConfig(**{**SETTINGS, "model": large, "scale": 3, "start_from": path})
+    with pytest.raises(ConfigError, match=message):
+        load_warm_start(config)
+    other = TrainConfig(**{**SETTINGS, "model": large, "scale": 2, "start_from": path})
+    with pytest.raises(ConfigError, match="can only grow at that scale; want --scale 3"):
+        load_warm_start(other)
