@@ -54,7 +54,8 @@ class Centring:
     def _seeing(self, name: str) -> Any:
         def see(layer: nn.Conv2d, inputs: tuple[Tensor, ...]) -> None:
             if layer.training:
-                self._seen[name] = inputs[0].detach().float().mean((0, 2, 3))
+                dtype = layer.weight.dtype  # of the input it is bfloat16 under autocast
+                self._seen[name] = inputs[0].detach().mean((0, 2, 3), dtype=dtype)
 
         return see
 
