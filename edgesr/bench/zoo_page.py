@@ -87,12 +87,17 @@ next size; `patch_size` stands before the first | - |
 amplitudes to the photograph; the latter in the last `final_loss_steps` steps | Fuoli et al. 2021, \
 arXiv 2106.00783 |
 | averaged weights | `ema_decay` (0.999) | validates and saves a moving average | - |
+| centred steps | `centred` | weights and biases learn as if the inputs of every convolution had \
+mean 0; the network and its files are as without. Not with `compile` | Raiko et al. 2012, for the \
+idea; [decision 16](decisions/0016-orthogonal-and-centred-steps.md) |
 | Muon | `optimizer` (`adam`), with a third of the `bias_rate_factor` and three times the \
 `learning_rate` | makes the steps of weights orthogonal; biases keep Adam | Jordan et al. 2024; \
-Liu et al. 2025, arXiv 2502.16982; [decision 16](decisions/0016-muon-for-small-convolutions.md) |
+Liu et al. 2025, arXiv 2502.16982; [decision 16](decisions/0016-orthogonal-and-centred-steps.md) |
 | weights to start with | `start_from` | takes those of a trained network of the same kind and any \
 scale; the kernels in front of the shuffle are interpolated between the subpixels, what does not \
-fit starts fresh and is named | Lim et al. 2017, arXiv 1707.02921, section 3.3, for the features |
+fit starts fresh and is named. A larger row of convolutions starts as the function of a smaller \
+one | Lim et al. 2017, arXiv 1707.02921, section \
+3.3, for scales; Chen et al. 2016, arXiv 1511.05641, for larger ones |
 | cosine | `schedule` (`cosine`) | learning rate along half a cosine | Loshchilov and Hutter 2017, \
 arXiv 1608.03983 |
 

@@ -54,6 +54,7 @@ def base_config(config: TrainConfig) -> TrainConfig:
         self_ensemble=False,
         feature_weight=0.0,
         gap_weight=0.0,
+        centred=False,
         patch_milestones=(),
         patch_sizes=(),
         final_loss_steps=0,
@@ -164,7 +165,7 @@ def _one_pass_rows(config: TrainConfig) -> tuple[Row, ...]:
     if config.schedule == "cosine":
         constant = {"schedule": "step", "milestones": (), "rates": (config.learning_rate,)}
         off.append(Row(name="constant learning rate", changes=constant))
-    on: list[Row] = []
+    on: list[Row] = [Row(name="centred steps", changes={"centred": True})]
     if MODELS[config.model].has_training_form:
         on.append(Row(name="branches", changes={"form": "training"}))
     if _can_grow(config):

@@ -22,7 +22,7 @@ def test_one_process_keeps_its_gradients() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_get_the_mean_of_their_gradients(tmp_path: Path) -> None:
+def test_two_processes_get_the_mean_of_gradients_and_values(tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(_TWO_PROCESSES)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", str(script)]
@@ -32,7 +32,7 @@ def test_two_processes_get_the_mean_of_their_gradients(tmp_path: Path) -> None:
         [*command, str(tmp_path)], env=environment, check=True, timeout=300
     )
     found = [(tmp_path / str(rank)).read_text() for rank in range(2)]
-    assert found == ["2.0", "2.0"]
+    assert found == ["2.0 5.0", "2.0 5.0"]
 
 
 _TWO_PROCESSES = """
@@ -40,12 +40,13 @@ import sys
 from pathlib import Path
 import torch
 from torch import distributed
-from edgesr.train.processes import average_gradients
+from edgesr.train.processes import average_gradients, averaged_over_processes
 distributed.init_process_group("gloo")
 rank = distributed.get_rank()
 network = torch.nn.Linear(1, 1, bias=False)
 network(torch.tensor([[1.0 + 2 * rank]])).sum().backward()
 average_gradients(network)
-(Path(sys.argv[1]) / str(rank)).write_text(str(network.weight.grad.item()))
+mean = averaged_over_processes(torch.tensor(4.0 + 2 * rank)).item()
+(Path(sys.argv[1]) / str(rank)).write_text(f"{network.weight.grad.item()} {mean}")
 distributed.destroy_process_group()
 """
