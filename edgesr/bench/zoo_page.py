@@ -4,9 +4,14 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from edgesr.bench.baselines import Baseline
 from edgesr.models.denoisers import DENOISERS
 
 ABLATION_SCHEMA = "edgesr/ablation/1"
+_PUBLISHED_SETS = ("Set5", "BSD100")
+_PUBLISHED_PROTOCOL = "ntire-esr"
+_PUBLISHED_SCALE = 3
+_REFERENCE = "NCNet int8 model_none (uint8 IO)"
 
 _TEXT = """# Trained networks
 
@@ -21,6 +26,14 @@ was trained and measured ([ncnet_x3](../edgesr/zoo/ncnet_x3.md)).
 `ncnet_x3`, median and quartiles of paired repetitions in one run; *graph* is the time of the same \
 graph with untrained weights ([decision 14](decisions/0014-the-edge-family.md)); a dash: not \
 measured. **GMACs** to an output of 1920 x 1080.
+"""
+
+_PUBLISHED = """## Among published x3 files
+
+PSNR of INT8 files in RGB, 3 pixels of border left out (`ntire-esr`), measured by us with the \
+authors' files; ours in bold. Theirs were trained for days on a GPU, ours for the minutes to hours \
+on a CPU that the cards name: none of ours has converged, and learning curves on the cards show by \
+how much they still rise.
 """
 
 _PULL = """## Networks that do not ship
@@ -42,7 +55,7 @@ relative: put the folder on any server.
 Whenever a shipped or pulled network is loaded by name, its file is compared with the checksum in \
 its card; a damaged one is refused.
 
-Beside every shipped INT8 file lie its certificate and golden vectors, 80 to 120 kB, which `edgesr \
+Beside every shipped INT8 file lie its certificate and golden vectors, 30 to 50 kB, which `edgesr \
 publish` writes: `edgesr verify --replay NAME_int8.certificate.json` runs them on another machine \
 ([exactness](exactness.md)). Denoisers ship as float weights and have none.
 
@@ -127,6 +140,7 @@ def zoo_page(
     trained: Sequence[Mapping[str, Any]],
     networks: Sequence[Mapping[str, Any]],
     ablations: Sequence[Mapping[str, Any]],
+    published: Sequence[Baseline] = (),
 ) -> str:
     """Return the Markdown page.
 
@@ -134,12 +148,43 @@ def zoo_page(
         trained: results of ``zoo_facts.trained_facts``.
         networks: results of ``zoo_facts.network_facts``.
         ablations: documents of ``edgesr ablate``; those of denoisers stand on other pages.
+        published: measured x3 INT8 files of others, rows of ``classic-x3``.
     """
     graphs = {one["name"]: one["cpu_ratio_x3"] for one in networks if one["cpu_ratio_x3"]}
     tables = [_trained_table(trained, graphs)] if trained else ["None yet."]
     one_pass = [one for one in ablations if one["settings"]["model"] not in DENOISERS]
     measured = [_ablation(one) for one in one_pass] or ["Nothing was measured yet."]
-    return "\n".join([_TEXT, *tables, "", _PULL, _SWITCHES, "\n\n".join(measured), ""])
+    others = published_table(trained, published)
+    parts = [_TEXT, *tables, "", *others, _PULL, _SWITCHES, "\n\n".join(measured), ""]
+    return "\n".join(parts)
+
+
+def published_table(
+    trained: Sequence[Mapping[str, Any]], published: Sequence[Baseline]
+) -> list[str]:
+    """Return lines that set the x3 networks among measured INT8 files of others, by Set5.
+
+    Args:
+        trained: results of ``zoo_facts.trained_facts``.
+        published: baselines whose names tell the INT8 files.
+    """
+    rows: dict[str, dict[str, float]] = {}
+    for row in published:
+        if "int8" in row.name and row.dataset in _PUBLISHED_SETS and row.psnr is not None:
+            rows.setdefault(row.name, {})[row.dataset] = row.psnr
+    for one in trained:
+        found = {name: one["psnr"].get(f"{name} {_PUBLISHED_PROTOCOL}") for name in _PUBLISHED_SETS}
+        if one["scale"] == _PUBLISHED_SCALE and all(found.values()):
+            rows[f"**`{one['name']}`**"] = found
+    if not published or _REFERENCE not in rows:
+        return []
+    lines = [_PUBLISHED, f"| INT8 file | {' | '.join(_PUBLISHED_SETS)} | to NCNet's, dB |"]
+    lines.append("|---|" + "---:|" * (len(_PUBLISHED_SETS) + 1))
+    for name, psnr in sorted(rows.items(), key=lambda pair: -pair[1][_PUBLISHED_SETS[0]]):
+        values = [f"{psnr[one]:.3f}" for one in _PUBLISHED_SETS]
+        far = " / ".join(f"{psnr[one] - rows[_REFERENCE][one]:+.3f}" for one in _PUBLISHED_SETS)
+        lines.append(f"| {name} | {' | '.join(values)} | {far} |")
+    return [*lines, ""]
 
 
 def ablation_table(document: Mapping[str, Any]) -> str:

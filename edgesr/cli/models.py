@@ -99,6 +99,7 @@ def pull(
 
 
 def _write_page(docs: Path, shipped: list[dict[str, Any]], networks: list[dict[str, Any]]) -> None:
+    from edgesr.bench.baselines import load_baselines
     from edgesr.bench.results import read_document
     from edgesr.bench.zoo_page import ABLATION_SCHEMA, zoo_page
     from edgesr.cli.console import say
@@ -107,7 +108,7 @@ def _write_page(docs: Path, shipped: list[dict[str, Any]], networks: list[dict[s
 
     paths = sorted((data_dir("benchmarks") / "results").glob("ablation_*.json"))
     ablations = [read_document(path, {ABLATION_SCHEMA}) for path in paths]
-    write_text(docs, zoo_page(shipped, networks, ablations))
+    write_text(docs, zoo_page(shipped, networks, ablations, load_baselines("classic-x3")))
     say(f"wrote {docs}")
 
 

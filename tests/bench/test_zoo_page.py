@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edgesr.bench.baselines import load_baselines
 from edgesr.bench.zoo_facts import (
     file_speeds,
     gmacs,
@@ -14,7 +15,7 @@ from edgesr.bench.zoo_facts import (
     read_results,
     trained_facts,
 )
-from edgesr.bench.zoo_page import ablation_table, zoo_page
+from edgesr.bench.zoo_page import ablation_table, published_table, zoo_page
 from edgesr.cli import run
 from edgesr.errors import DataError
 from edgesr.zoo import DEFAULT, ZOO
@@ -122,3 +123,18 @@ def test_figures_of_the_page_are_those_of_the_card() -> None:
     (line,) = [one for one in page.splitlines() if one.startswith(f"| `{DEFAULT}`")]
     assert f"{real:.3f} / {int8:.3f}" in line
     assert "52,279" in line
+
+
+def test_shipped_networks_stand_among_published_files_by_their_int8_psnr() -> None:
+    facts = [trained_facts(entry) for entry in ZOO.values()]
+    lines = published_table(facts, load_baselines("classic-x3"))
+    rows = [line.split("|")[1:-1] for line in lines if line.startswith("| ") and "dB" not in line]
+    named = {row[0].strip(): row[1:] for row in rows}
+    assert "ABPN int8 QAT" in named
+    assert "ABPN fp32 (checkpoint in repo)" not in named
+    psnr = next(one for one in facts if one["name"] == "ncnet_x3")["psnr"]["Set5 ntire-esr"]
+    assert float(named["**`ncnet_x3`**"][0]) == pytest.approx(psnr, abs=5e-4)
+    assert named["NCNet int8 model_none (uint8 IO)"][2].strip() == "+0.000 / +0.000"
+    assert float(named["**`ncnet_x3`**"][2].split("/")[0]) == pytest.approx(psnr - 31.573, abs=6e-4)
+    assert [float(row[1]) for row in rows] == sorted((float(row[1]) for row in rows), reverse=True)
+    assert published_table(facts, []) == []
