@@ -173,7 +173,9 @@ def _one_pass_rows(config: TrainConfig) -> tuple[Row, ...]:
         on.append(Row(name="gap-preserving distillation", changes=grown))
     on.append(Row(name="growing patches", changes=_growing(config)))
     squares = {"final_loss": "l2", "final_loss_steps": final}
-    on.append(Row(name="L2 at the end", changes=squares))
+    if config.loss != "l2":
+        on.append(Row(name="L2 at the end", changes=squares))
+        on.append(Row(name="L2 throughout", changes={"loss": "l2"}))
     waves = {"final_frequency_weight": weight, "final_loss_steps": final}
     on.append(Row(name="frequencies at the end", changes={**waves, "final_loss": config.loss}))
     both = {**squares, **waves}
