@@ -55,6 +55,7 @@ def base_config(config: TrainConfig) -> TrainConfig:
         feature_weight=0.0,
         gap_weight=0.0,
         centred=False,
+        chroma_gain=1.0,
         patch_milestones=(),
         patch_sizes=(),
         final_loss_steps=0,
@@ -166,6 +167,7 @@ def _one_pass_rows(config: TrainConfig) -> tuple[Row, ...]:
         constant = {"schedule": "step", "milestones": (), "rates": (config.learning_rate,)}
         off.append(Row(name="constant learning rate", changes=constant))
     on: list[Row] = [Row(name="centred steps", changes={"centred": True})]
+    on.append(Row(name="chroma gain 2", changes={"chroma_gain": 2.0}))
     if MODELS[config.model].has_training_form:
         on.append(Row(name="branches", changes={"form": "training"}))
     if _can_grow(config):

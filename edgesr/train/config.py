@@ -36,6 +36,9 @@ class TrainConfig:
             rate two to three times Adam's is right for it.
         centred: of a network of one pass: let weights and biases learn as if the inputs of every
             convolution had mean 0.
+        chroma_gain: of a network of one pass: at the first step the pixel loss counts differences
+            of colour this many times; falls to 1 along a line. Photographs have little colour
+            beside brightness, which is learned first.
         learning_rate: peak rate of the optimizer.
         min_learning_rate: rate at the end of the cosine schedule.
         schedule: ``cosine``, or ``step`` with ``milestones`` and ``rates``.
@@ -134,6 +137,7 @@ class TrainConfig:
     final_loss_steps: int = 0
     optimizer: Literal["adam", "muon"] = "adam"
     centred: bool = False
+    chroma_gain: float = 1.0
     learning_rate: float = 1e-3
     min_learning_rate: float = 1e-6
     schedule: Literal["cosine", "step"] = "cosine"
@@ -247,6 +251,7 @@ _SHARES = (
     "frequency_weight",
     "final_frequency_weight",
     "spd_weight",
+    "chroma_gain",
 )
 _COUNTS = (
     "scale",

@@ -23,8 +23,26 @@ def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
 
 def loss_at(config: TrainConfig, step: int) -> Loss:
     """Return the mean loss of ``step`` (from 0): another one at the end of a run."""
-    error = _error_at(config, step)
-    return lambda sr, hr: error(sr, hr).mean()
+    error, gain = _error_at(config, step), chroma_gain_at(config, step)
+    if gain == 1:
+        return lambda sr, hr: error(sr, hr).mean()
+
+    def stretched(sr: Tensor, hr: Tensor) -> Tensor:
+        difference = with_chroma_gain(sr - hr, gain)
+        return error(difference, torch.zeros_like(difference)).mean()
+
+    return stretched
+
+
+def with_chroma_gain(difference: Tensor, gain: float) -> Tensor:
+    """Return ``(n, 3, h, w)`` with what differs between its channels times ``gain``."""
+    mean = difference.mean(1, keepdim=True)
+    return mean + gain * (difference - mean)
+
+
+def chroma_gain_at(config: TrainConfig, step: int) -> float:
+    """Return the gain of ``step`` (from 0): it falls to 1, where the loss is that of RGB."""
+    return 1 + (config.chroma_gain - 1) * (1 - step / config.steps)
 
 
 def image_losses_at(config: TrainConfig, step: int) -> Loss:

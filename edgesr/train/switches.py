@@ -13,6 +13,7 @@ _GAP = ("gap_weight", "gap_width")
 _ONE_PASS_ONLY = (
     "form",
     "centred",
+    "chroma_gain",
     "self_ensemble",
     "feature_weight",
     "final_frequency_weight",
