@@ -95,17 +95,21 @@ networks but `xlsr` and `etds`. The log has its own loss as `gap_teacher` | Guo 
 2410.04140 |
 | growing patches | `patch_milestones`, `patch_sizes` | from each milestone on, patches have the \
 next size; `patch_size` stands before the first | - |
-| another loss at the end | `final_loss`, `final_loss_steps` (0) | such as L2 after L1 | - |
+| another loss, or one at the end | `loss` (`l1`), `final_loss`, `final_loss_steps` (0) | L2 \
+learns colours sooner; such as L2 after L1 | [decision \
+16](decisions/0016-what-plain-nets-learn-late.md) |
 | frequencies | `frequency_weight`, `final_frequency_weight` (0) | adds the difference of Fourier \
 amplitudes to the photograph; the latter in the last `final_loss_steps` steps | Fuoli et al. 2021, \
 arXiv 2106.00783 |
 | averaged weights | `ema_decay` (0.999) | validates and saves a moving average | - |
 | centred steps | `centred` | weights and biases learn as if the inputs of every convolution had \
 mean 0; the network and its files are as without. Not with `compile` | Raiko et al. 2012, for the \
-idea; [decision 16](decisions/0016-orthogonal-and-centred-steps.md) |
+idea; [decision 16](decisions/0016-what-plain-nets-learn-late.md) |
+| chroma gain | `chroma_gain` (1) | counts differences of colour more at the start; falls to 1 | \
+[decision 16](decisions/0016-what-plain-nets-learn-late.md) |
 | Muon | `optimizer` (`adam`), with a third of the `bias_rate_factor` and three times the \
 `learning_rate` | makes the steps of weights orthogonal; biases keep Adam | Jordan et al. 2024; \
-Liu et al. 2025, arXiv 2502.16982; [decision 16](decisions/0016-orthogonal-and-centred-steps.md) |
+Liu et al. 2025, arXiv 2502.16982; [decision 16](decisions/0016-what-plain-nets-learn-late.md) |
 | weights to start with | `start_from` | takes those of a trained network of the same kind and any \
 scale; the kernels in front of the shuffle are interpolated between the subpixels, what does not \
 fit starts fresh and is named. A larger row of convolutions starts as the function of a smaller \
