@@ -53,9 +53,11 @@ def test_every_loss_takes_it(loss: str, tmp_path: Path, photo: Photo) -> None:
 
 
 def test_where_it_does_not_belong_it_is_refused() -> None:
-    with pytest.raises(ConfigError, match="chroma_gain = 2.0: model = resshift_px_s is a denoiser"):
+    with pytest.raises(
+        ConfigError, match=r"chroma_gain = 2.0: model = resshift_px_s is a denoiser"
+    ):
         check_switches(TrainConfig(model="resshift_px_s", scale=4, chroma_gain=2.0))
-    with pytest.raises(ConfigError, match="chroma_gain = 2.0: qat = true"):
+    with pytest.raises(ConfigError, match=r"chroma_gain = 2.0: qat = true"):
         check_switches(TrainConfig(qat=True, start_from=Path("r"), chroma_gain=2.0))
     with pytest.raises(ConfigError, match="chroma_gain = -1"):
         TrainConfig(chroma_gain=-1)
