@@ -103,13 +103,22 @@ def winner_line(timings: list[Timing]) -> str:
 
 
 def _tables(columns: Mapping[str, list[str]], names: list[str], width: int) -> list[Table]:
-    """Return one table, or where it is wider than ``width`` two, the ratios in the first."""
-    whole = _table(columns, names)
-    if Measurement.get(out, out.options.update(width=_UNBOUNDED), whole).maximum <= width:
-        return [whole]
-    main = {title: columns[title] for title in _MAIN}
-    others = {title: cells for title, cells in columns.items() if title not in _MAIN}
-    return [_table(main, names), _table(others, names)]
+    """Return one table, or where it is wider than ``width`` several, the ratios in the first."""
+    if _width(columns, names) <= width:
+        return [_table(columns, names)]
+    parts: list[dict[str, list[str]]] = [{title: columns[title] for title in _MAIN}, {}]
+    for title, cells in columns.items():
+        if title in _MAIN:
+            continue
+        if parts[-1] and _width({**parts[-1], title: cells}, names) > width:
+            parts.append({})
+        parts[-1][title] = cells
+    return [_table(part, names) for part in parts]
+
+
+def _width(columns: Mapping[str, list[str]], names: list[str]) -> int:
+    unbounded = out.options.update(width=_UNBOUNDED)
+    return Measurement.get(out, unbounded, _table(columns, names)).maximum
 
 
 def _table(columns: Mapping[str, list[str]], names: list[str]) -> Table:

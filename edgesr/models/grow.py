@@ -25,21 +25,22 @@ def grown_weights(small: nn.Module, large: nn.Module) -> dict[str, Tensor]:
     Source: Chen, Goodfellow, Shlens 2016, "Net2Net", arXiv 1511.05641, section 2.3 for layers; new
     channels here are fresh instead of copies.
     """
-    rows = [row_of_convolutions(_checked(network)) for network in (small, large)]
+    rows = [_row(network) for network in (small, large)]
     olds, news = ([conv for _, conv in row] for row in rows)
     sources: list[nn.Conv2d | None] = [*olds[:-1], *[None] * (len(news) - len(olds)), olds[-1]]
     if len(sources) != len(news):
         raise GraphError(_misfit(small, large, f"{len(olds)} layers and {len(news)}"))
     found: dict[str, Tensor] = {}
-    read = news[0].in_channels
+    read = olds[0].in_channels
     for (key, new), old in zip(rows[1], sources, strict=True):
-        if old is not None and (old.out_channels > new.out_channels or read > new.in_channels):
-            raise GraphError(
-                _misfit(small, large, f"{old.out_channels} channels and {new.out_channels}")
-            )
+        wrote = read if old is None else old.out_channels
+        if wrote > new.out_channels or read > new.in_channels:
+            raise GraphError(_misfit(small, large, f"{wrote} channels and {new.out_channels}"))
         weight, bias = _grown(new, old, read)
-        read = read if old is None else old.out_channels
         found |= {f"body.{key}.weight": weight, f"body.{key}.bias": bias}
+        read = wrote
+    if (olds[0].in_channels, olds[-1].out_channels) != (news[0].in_channels, news[-1].out_channels):
+        raise GraphError(_misfit(small, large, "other images in or out"))
     return found
 
 
@@ -53,23 +54,31 @@ def _grown(new: nn.Conv2d, old: nn.Conv2d | None, read: int) -> tuple[Tensor, Te
         same = torch.arange(read)
         weight[same, same, middle, middle] = 1.0
     else:
-        weight[:wrote, :read] = old.weight.detach()[:, :read]
+        weight[:wrote, :read] = old.weight.detach()
         bias[:wrote] = old.get_parameter("bias").detach()
     return weight, bias
 
 
-def _checked(network: nn.Module) -> nn.Module:
-    row = [conv for _, conv in row_of_convolutions(network)]
-    others = [part for part in network.get_submodule("body").children() if part not in row]
-    is_plain = all(conv.kernel_size == (3, 3) and conv.bias is not None for conv in row)
-    if not (is_plain and all(isinstance(part, nn.ReLU) for part in others)) or not isinstance(
-        getattr(network, "anchor", None), nn.Module
-    ):
-        raise GraphError(
-            f"{type(network).__name__}: is no row of 3x3 convolutions with ReLU that are added to "
-            "an anchor; want a network such as ncnet, abpn or edge_l"
-        )
-    return network
+def _row(network: nn.Module) -> list[tuple[str, nn.Conv2d]]:
+    """Return the layers of a network that is nothing but a row of them beside an anchor."""
+    wanted = GraphError(
+        f"{type(network).__name__}: is not just a row of 3x3 convolutions with ReLU that is added "
+        "to an anchor, so that nothing grows from it or to it; want a network such as ncnet, abpn "
+        "or edge_l"
+    )
+    try:
+        row = row_of_convolutions(network)
+    except GraphError as error:
+        raise wanted from error
+    convs = [conv for _, conv in row]
+    others = [part for part in network.get_submodule("body").children() if part not in convs]
+    inside = {id(p) for conv in convs for p in conv.parameters()}
+    is_row = all(conv.kernel_size == (3, 3) and conv.bias is not None for conv in convs)
+    is_row = is_row and all(isinstance(part, nn.ReLU) for part in others)
+    is_whole = all(id(p) in inside for p in network.parameters())
+    if not (is_row and is_whole and isinstance(getattr(network, "anchor", None), nn.Module)):
+        raise wanted
+    return row
 
 
 def _misfit(small: nn.Module, large: nn.Module, what: str) -> str:

@@ -79,6 +79,10 @@ def all_rows(config: TrainConfig) -> tuple[Row, ...]:
     Raises:
         ConfigError: the network is to be quantized or distilled, or is unknown.
     """
+    if config.start_from is not None:
+        raise ConfigError(
+            f"start_from = {config.start_from}: rows start fresh, to be compared; drop --from"
+        )
     if config.qat or config.distill != "none":
         raise ConfigError(
             f"qat = {str(config.qat).lower()}, distill = {config.distill}: want the training of a "
@@ -166,7 +170,9 @@ def _one_pass_rows(config: TrainConfig) -> tuple[Row, ...]:
     if config.schedule == "cosine":
         constant = {"schedule": "step", "milestones": (), "rates": (config.learning_rate,)}
         off.append(Row(name="constant learning rate", changes=constant))
-    on: list[Row] = [Row(name="centred steps", changes={"centred": True})]
+    on: list[Row] = []
+    if not config.compile:
+        on.append(Row(name="centred steps", changes={"centred": True}))
     on.append(Row(name="chroma gain 2", changes={"chroma_gain": 2.0}))
     if MODELS[config.model].has_training_form:
         on.append(Row(name="branches", changes={"form": "training"}))
@@ -192,6 +198,8 @@ def _one_pass_rows(config: TrainConfig) -> tuple[Row, ...]:
     everything: dict[str, Any] = {}
     for row in on:
         everything |= row.changes
+    if everything.get("form") == "training":
+        everything.pop("centred", None)  # branches do not go with it
     return (Row(name=BASE), *off, *on, Row(name="all on", changes={**everything, **both}))
 
 
@@ -203,6 +211,7 @@ def _other_optimizer(config: TrainConfig) -> Row:
     changes = {
         "optimizer": name.lower(),
         "learning_rate": config.learning_rate * factor,
+        "rates": tuple(rate * factor for rate in config.rates),
         "min_learning_rate": config.min_learning_rate * factor,
         "bias_rate_factor": config.bias_rate_factor / factor,
     }

@@ -26,10 +26,9 @@ class Centring:
     Args:
         network: whose ``nn.Conv2d`` with a bias are centred; means are of its forward passes in
             training mode.
-        optimizer: of their weights and biases.
     """
 
-    def __init__(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, network: nn.Module) -> None:
         self._layers = {
             name: layer
             for name, layer in network.named_modules()
@@ -40,8 +39,6 @@ class Centring:
         self._before: dict[str, Tensor] = {}
         for name, layer in self._layers.items():
             layer.register_forward_pre_hook(self._seeing(name))
-        optimizer.register_step_pre_hook(lambda *_: self._free_gradients())
-        optimizer.register_step_post_hook(lambda *_: self._restore_means())
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the running means of the inputs by layer."""
@@ -60,7 +57,8 @@ class Centring:
         return see
 
     @torch.no_grad()
-    def _free_gradients(self) -> None:
+    def free_gradients(self) -> None:
+        """Take from the gradients of weights what biases can do; call it before they are used."""
         self._before.clear()
         for name, layer in self._layers.items():
             weight, bias = layer.weight, layer.bias
@@ -76,7 +74,8 @@ class Centring:
         self._seen.clear()
 
     @torch.no_grad()
-    def _restore_means(self) -> None:
+    def restore_means(self) -> None:
+        """Let biases take back what the step of the weights has moved; call it after the step."""
         for name, before in self._before.items():
             layer = self._layers[name]
             moved = (layer.weight - before).sum((2, 3))

@@ -80,7 +80,9 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
     values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
     for key in ("teacher", "start_from"):
         if values[key] is not None:
-            is_name = find_entry(str(values[key])) is not None  # a name stays a name
+            # a name stays a name, where one is understood
+            takes_name = key == "teacher" or not (config.qat or config.distill != "none")
+            is_name = takes_name and find_entry(str(values[key])) is not None
             values[key] = str(values[key]) if is_name else Path(values[key])
     return {key: _value(value) for key, value in values.items() if value is not None}
 

@@ -16,6 +16,7 @@ from edgesr.errors import ConfigError, GraphError
 from edgesr.models import build_model
 from edgesr.models.reparameterize import collapse
 from edgesr.models.widen import widen
+from edgesr.train.centring import Centring
 from edgesr.train.config import TrainConfig
 from edgesr.train.losses import loss_at
 from edgesr.train.objective import Kept, groups_by_bias
@@ -44,11 +45,17 @@ class GapTeacher:
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         groups = groups_by_bias(self.network, config.bias_rate_factor)
         self._optimizer = make_optimizer(config, groups)
+        self._centring = Centring(self.network) if config.centred else None
 
     @property
     def kept(self) -> Mapping[str, Kept]:
         """What goes into the state of the run."""
-        return {"gap_teacher": self.network, "gap_teacher_optimizer": self._optimizer}
+        centring = {} if self._centring is None else {"gap_teacher_centring": self._centring}
+        return {
+            "gap_teacher": self.network,
+            "gap_teacher_optimizer": self._optimizer,
+            **centring,
+        }
 
     def to(self, device: torch.device) -> None:
         """Move the network; its optimizer has no state yet."""
@@ -75,9 +82,13 @@ class GapTeacher:
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         average_gradients(self.network)
+        if self._centring is not None:
+            self._centring.free_gradients()
         if config.grad_clip:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.grad_clip)
         self._optimizer.step()
+        if self._centring is not None:
+            self._centring.restore_means()
         return image.detach(), pixel.detach()
 
 

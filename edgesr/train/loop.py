@@ -226,10 +226,14 @@ def _step(config: TrainConfig, shell: Shell, lr: Tensor, hr: Tensor) -> Tensor:
     loss = objective.loss(forward, to_float(lr, device), to_float(hr, device), shell.step)
     shell.optimizer.zero_grad()
     shell.accelerator.backward(loss)
+    if shell.centring is not None:
+        shell.centring.free_gradients()
     if config.grad_clip:
         shell.accelerator.clip_grad_norm_(shell.network.parameters(), config.grad_clip)
     objective.before_update(network, shell.step)
     shell.optimizer.step()
+    if shell.centring is not None:
+        shell.centring.restore_means()
     decay = ema_decay_at(shell.step, config.ema_decay)
     update_ema(averaged.parameters(), network.parameters(), decay)
     objective.after_update(network, averaged, shell.step)

@@ -10,7 +10,7 @@ from torch import Tensor
 Pair = tuple[Tensor, Tensor]
 """A parameter and its gradient."""
 
-_AXES_OF_MATRIX = 2
+_AXES_OF_WEIGHTS = (2, 4)
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _MOMENTUM = 0.95
@@ -21,10 +21,12 @@ _LEAST_NORM = 1e-7
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for weights of two and more axes, Adam for biases and whatever else is a vector.
+    """Muon for the weights of convolutions and linear layers, Adam for whatever else there is.
 
-    A convolution's weight ``(out, in, h, w)`` is the matrix ``(out, in * h * w)``. Its step has the
-    root mean square that Adam's has, so that both go by one learning rate; neither decays weights.
+    A weight ``(out, in, h, w)`` is the matrix ``(out, in * h * w)``; what has a single
+    row or column is a vector. A step has the root mean square that Adam's has, so that both go by
+    one learning rate; neither decays weights.
+
     ``torch.optim.Muon`` takes matrices alone and one after the other; here the weights of one shape
     are orthogonalized together, in their own precision.
 
@@ -53,7 +55,7 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             changed = [(p, p.grad) for p in group["params"] if p.grad is not None]
             for one, gradient in changed:
-                if one.ndim < _AXES_OF_MATRIX:
+                if not _is_matrix(one):
                     self._step_vector(one, gradient, group["lr"])
             for pairs in _of_one_shape(changed):
                 self._step_matrices(pairs, group["lr"])
@@ -102,10 +104,14 @@ def orthogonalized(matrices: Tensor) -> Tensor:
     return found.mT if is_tall else found
 
 
+def _is_matrix(one: Tensor) -> bool:
+    return one.ndim in _AXES_OF_WEIGHTS and min(one.flatten(1).shape) > 1
+
+
 def _of_one_shape(changed: list[Pair]) -> Iterator[list[Pair]]:
     def shape(pair: Pair) -> tuple[int, ...]:
         return tuple(pair[0].shape)
 
-    matrices = [pair for pair in changed if pair[0].ndim >= _AXES_OF_MATRIX]
+    matrices = [pair for pair in changed if _is_matrix(pair[0])]
     for _, some in groupby(sorted(matrices, key=shape), key=shape):
         yield list(some)

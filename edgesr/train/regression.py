@@ -49,9 +49,11 @@ class Regression:
     reader: FeatureReader = field(default_factory=lambda: FeatureReader(training_only=True))
 
     def __post_init__(self) -> None:
-        """Check that the teacher is there."""
+        """Check that the teacher and the start are there."""
         if self.config.teacher is not None and self.teacher is None:
             raise ConfigError(f"teacher = {self.config.teacher}: is not loaded; use open_run")
+        if self.config.start_from is not None and self.start is None:
+            raise ConfigError(f"start_from = {self.config.start_from}: is not loaded; use open_run")
 
     @property
     def kept(self) -> Mapping[str, Kept]:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from edgesr.data.cache import DecodedImages
 from edgesr.data.patches import SYMMETRIES, PatchSampler, dihedral
-from edgesr.errors import ConfigError
 from edgesr.train.config import TrainConfig
 
 _LARGEST_SHARE = 0.5
@@ -97,19 +96,13 @@ def resident_patches(
 
     Returns:
         None for patches that are cut from the images on disk, and None where that is expected.
-
-    Raises:
-        ConfigError: patches are to be cut on the device, but are drawn anew from the images.
     """
     on_gpu = device.type == "cuda"
     if config.resident == "off" or (config.resident == "auto" and not on_gpu):
         return None, None
     size = size_of(sampler.images)
     if config.degradation != "bicubic":
-        why = f"{config.degradation} draws every patch anew on the CPU"
-        if config.resident == "on":
-            raise ConfigError(f"resident = on: {why}; drop --resident")
-        return None, f"patches are cut on the CPU: {why}"
+        return None, f"patches are cut on the CPU: {config.degradation} draws every one anew"
     free = torch.cuda.mem_get_info(device)[0] if on_gpu else 0
     if config.resident == "auto" and size > _LARGEST_SHARE * free:
         return None, (

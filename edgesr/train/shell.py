@@ -131,7 +131,7 @@ def start(
         ),
         precision=precision,
         objective=objective,
-        centring=Centring(network, optimizer) if config.centred else None,
+        centring=Centring(network) if config.centred else None,
     )
     objective.to(accelerator.device)
     if state is not None:

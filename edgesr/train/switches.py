@@ -32,6 +32,11 @@ def check_switches(config: TrainConfig) -> None:
             branches, or no such style of one bit.
         GraphError: a branch of the network cannot be folded.
     """
+    if config.resident == "on" and config.degradation != "bicubic":
+        raise ConfigError(
+            f"resident = on: {config.degradation} draws every patch anew on the CPU; drop "
+            "--resident"
+        )
     if config.model in DENOISERS:
         _refuse(config, _ONE_PASS_ONLY, f"model = {config.model} is a denoiser")
         _check_binary(config)
@@ -39,12 +44,34 @@ def check_switches(config: TrainConfig) -> None:
     _refuse(config, _BINARY_ONLY, f"model = {config.model} has no convolution of one bit")
     build_model(config.model, config.scale, config.form)
     if config.qat:
-        keys = (*_FLOAT_ONLY, "frequency_weight")
+        keys = (*_FLOAT_ONLY, "frequency_weight", "optimizer")
         _refuse(config, keys, "qat = true trains integers, which start from a trained network")
         return
+    _check_one_pass(config)
+    _check_teacher(config)
+
+
+def _check_one_pass(config: TrainConfig) -> None:
     check_gap(config)
     if not config.gap_weight:
         _refuse(config, _GAP, "there is no teacher that grows", " or give --gap-weight")
+    if config.centred and config.form == "training":
+        raise ConfigError(
+            "centred = true: branches are folded at every step, so that none of them sees an "
+            "input; drop --form training, or give --no-centred"
+        )
+    if config.centred and config.compile:
+        raise ConfigError(
+            "centred = true: reads inputs of layers, which compile = true does not show; drop one"
+        )
+    if config.final_frequency_weight and not config.final_loss_steps:
+        raise ConfigError(
+            f"final_frequency_weight = {config.final_frequency_weight}: final_loss_steps = 0, so "
+            "no step has it; give --final-loss-steps"
+        )
+
+
+def _check_teacher(config: TrainConfig) -> None:
     if config.teacher is None:
         hint = " or name one with --teacher"
         _refuse(config, _OF_TEACHER, "there is no teacher to learn from", hint)
@@ -62,15 +89,6 @@ def check_switches(config: TrainConfig) -> None:
         raise ConfigError(
             f"feature_weight = {config.feature_weight}: reads hidden layers, which compile = true "
             "does not show; drop one"
-        )
-    if config.centred and config.compile:
-        raise ConfigError(
-            "centred = true: reads inputs of layers, which compile = true does not show; drop one"
-        )
-    if config.final_frequency_weight and not config.final_loss_steps:
-        raise ConfigError(
-            f"final_frequency_weight = {config.final_frequency_weight}: final_loss_steps = 0, so "
-            "no step has it; give --final-loss-steps"
         )
 
 

@@ -119,9 +119,11 @@ def _of_same_kind(loaded: LoadedModel, sha256: str, scale: int) -> WarmStart:
     }
     resized = {
         name: between_scales(had[name], loaded.scale, scale)
-        for name in sorted(parameters - same.keys())
-        if name in had and _is_of_scale(had[name], wanted[name], loaded.scale, scale)
+        for name in _last_layer(network, scale)
+        if name in had and name not in same
     }
+    if any(resized[name].shape != wanted[name].shape for name in resized):
+        resized = {}
     return WarmStart(
         title=f"{loaded.descriptor.name} x{loaded.scale}",
         sha256=sha256,
@@ -131,13 +133,12 @@ def _of_same_kind(loaded: LoadedModel, sha256: str, scale: int) -> WarmStart:
     )
 
 
-def _is_of_scale(had: Tensor, wanted: Tensor, before: int, after: int) -> bool:
-    """Tell whether the first axis are the subpixels of an image and nothing else changes."""
-    firsts = (had.shape[0], wanted.shape[0])
-    return (
-        firsts == (IMAGE_CHANNELS * before**2, IMAGE_CHANNELS * after**2)
-        and had.shape[1:] == wanted.shape[1:]
-    )
+def _last_layer(network: nn.Module, scale: int) -> list[str]:
+    """Return the parameters of the last convolution, if it writes the subpixels of an image."""
+    *_, (name, last) = ((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
+    if last.out_channels != IMAGE_CHANNELS * scale**2:
+        return []
+    return [f"{name}.{own}" for own, _ in last.named_parameters()]
 
 
 def between_scales(tensor: Tensor, before: int, after: int) -> Tensor:

@@ -8,7 +8,7 @@ from rich.console import Console
 from edgesr.bench.timing import Timing
 from edgesr.cli import bench_tables
 
-_TITLES = ("median ms", "min", "p5-p90", "CPU ms", "images/s", "time ratio (99 % conf.)")
+_TITLES = ("median ms", "min", "p5-p90", "CPU ms", "time ratio (99 % conf.)")
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])
@@ -18,7 +18,7 @@ def test_no_column_is_cut_off_at_any_width(width: int, monkeypatch: pytest.Monke
     names = ("ncnet_x3_int8.tflite", "edge_s_x3_int8.tflite")
     timings = [
         Timing(name=name, wall_ms=tuple(base + 0.1 * i for i in range(9)), cpu_ms=(base,) * 9)
-        for name, base in zip(names, (120.0, 60.0), strict=True)
+        for name, base in zip(names, (1200.0, 600.0), strict=True)
     ]
     document = {
         "what": "inference",
@@ -28,7 +28,8 @@ def test_no_column_is_cut_off_at_any_width(width: int, monkeypatch: pytest.Monke
                 "role": "result",
                 "wall_ms": one.wall_ms,
                 "cpu_ms": one.cpu_ms,
-                "memory": None,
+                "memory": {"model_rss_mib": 159.7, "arena_mib": 92.2},
+                "cost": {"num_steps": 4, "macs": 12e9, "total_macs": 48e9},
                 "operators": [],
             }
             for one in timings
@@ -42,8 +43,8 @@ def test_no_column_is_cut_off_at_any_width(width: int, monkeypatch: pytest.Monke
     lines = printed.splitlines()
     assert max(len(line) for line in lines if "│" in line) <= width
     assert "…" not in printed
-    for title in _TITLES:
+    for title in (*_TITLES, "memory MiB", "steps", "ms a step", "GMAC a step, in all"):
         assert any(title in line for line in lines)
-    assert sum("0.50 (0.50-0.51)" in line for line in lines) == 1
-    tables = sum("contender" in line for line in lines)
-    assert tables == (1 if width >= 120 else 2)
+    assert sum("0.50 (0.50-0.50)" in line for line in lines) == 1
+    assert sum("12.00, 48.00" in line for line in lines) == 2
+    assert sum("contender" in line for line in lines) == {80: 4, 120: 2, 200: 1}[width]

@@ -206,3 +206,14 @@ def test_an_interrupted_row_is_no_result(
     monkeypatch.setattr(ablation, "train", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_row(rows_of(CONFIG)[0], CONFIG, seed=0, images=images, teacher=None)
+
+
+def test_rows_fit_the_settings_before_anything_is_trained() -> None:
+    compiled = replace(CONFIG, compile=True)
+    for row in rows_of(compiled):
+        check_switches(replace(base_config(compiled), **row.changes))
+    with pytest.raises(ConfigError, match="start_from = x: rows start fresh"):
+        rows_of(replace(CONFIG, start_from=Path("x")))
+    stepped = replace(CONFIG, schedule="step", milestones=(2,), rates=(1e-3, 1e-4))
+    (muon,) = (row for row in rows_of(stepped) if row.name == "Muon")
+    assert muon.changes["rates"] == pytest.approx((3e-3, 3e-4))

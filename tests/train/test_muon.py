@@ -59,6 +59,16 @@ def test_a_vector_moves_as_adam_moves_it() -> None:
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("shape", [(5, 1, 1), (1, 6, 1, 1), (6, 1, 1, 1), (1, 3, 3, 7), (4,), ()])
+def test_what_is_no_matrix_moves_as_adam_moves_it(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    gradients = [torch.randn(shape) for _ in range(3)]
+    mine, theirs = nn.Parameter(torch.zeros(shape)), nn.Parameter(torch.zeros(shape))
+    found = _steps(Muon([{"params": [mine]}], lr=_RATE), mine, gradients)
+    wanted = _steps(torch.optim.Adam([theirs], lr=_RATE), theirs, gradients)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("shape", [(3, 8, 20), (3, 20, 8), (1, 5, 5)])
 def test_singular_values_come_near_one(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)

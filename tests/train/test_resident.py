@@ -13,6 +13,7 @@ from edgesr.data.patches import PatchSampler
 from edgesr.errors import ConfigError
 from edgesr.train.config import TrainConfig
 from edgesr.train.resident import ResidentPatches, resident_patches, size_of
+from edgesr.train.switches import check_switches
 from tests.train.switched import SETTINGS, Photo, pairs, trained_events
 
 CPU = torch.device("cpu")
@@ -74,7 +75,10 @@ def test_what_does_not_fit_into_a_gpu_is_said(
 
 
 def test_patches_that_are_drawn_anew_cannot_be_resident(photo: Photo) -> None:
-    config = TrainConfig(**{**SETTINGS, "resident": "on", "degradation": "real_esrgan"})
-    sampler = _sampler(pairs(photo, 2), degradation="real_esrgan")
+    anew = {**SETTINGS, "degradation": "real_esrgan"}
     with pytest.raises(ConfigError, match="resident = on: real_esrgan draws every patch anew"):
-        resident_patches(config, sampler, CPU)
+        check_switches(TrainConfig(**anew, resident="on"))
+    sampler = _sampler(pairs(photo, 2), degradation="real_esrgan")
+    found, note = resident_patches(TrainConfig(**anew), sampler, torch.device("cuda"))
+    assert found is None
+    assert note == "patches are cut on the CPU: real_esrgan draws every one anew"

@@ -64,7 +64,7 @@ def test_of_another_scale_the_features_stay_and_the_last_layer_is_resized(
     last = ("body.14.bias", "body.14.weight")
     assert said == (
         f"starts with the weights of edge_s x{before}; resized between the scales: "
-        f"{', '.join(last)}"
+        f"{', '.join(reversed(last))}"
     )
     for name in had.keys() - {*last, "anchor.weight"}:
         assert torch.equal(got[name], had[name])
@@ -96,10 +96,9 @@ def test_a_detail_that_is_a_ramp_is_the_same_ramp_at_another_scale(before: int, 
 
 def test_what_no_layer_was_found_for_is_named(tmp_path: Path) -> None:
     network, said = _started(_trained(tmp_path, "ncnet", 3), "ncnet", 2)
-    assert said.endswith(
-        "; resized between the scales: body.10.bias, body.10.weight, body.12.bias"
-        "; fresh: body.12.weight"
-    )
+    wanted = ["body.10.bias", "body.10.weight", "body.12.bias", "body.12.weight"]
+    assert said.endswith(f"; fresh: {', '.join(wanted)}")
+    assert "resized" not in said
     fresh = network.get_submodule("body").get_submodule("12").get_parameter("weight")
     assert float(fresh.detach().std()) > 0
 
@@ -166,7 +165,7 @@ def test_the_command_says_what_it_starts_with(
 ) -> None:
     flags = ["--model", "ncnet", "--scale", "4", "--from", "ncnet_x3", "--dry-run"]
     assert run(["train", *flags]) == 0
-    assert "starts with the weights of ncnet x3; resized" in capsys.readouterr().err
+    assert "starts with the weights of ncnet x3; fresh: body.10" in capsys.readouterr().err
 
 
 def test_pictures_of_another_scale_are_near_from_the_start(photo: Photo) -> None:
@@ -208,7 +207,11 @@ def test_a_larger_row_starts_as_the_same_function_and_every_weight_can_learn(
     [
         ("edge_l", "edge_m", "EdgeNet does not fit into EdgeNet: 8 layers and 5"),
         ("ncnet", "abpn", "NCNet does not fit into ABPN: 32 channels and 28"),
-        ("espcn", "edge_l", "ESPCN"),
+        ("espcn", "edge_l", "ESPCN: is not just a row"),
+        ("sesr_m3", "edge_s", "is not just a row"),
+        ("edge_s", "sesr_m11", "is not just a row"),
+        ("ecbsr_m4c32", "ncnet", "is not just a row|does not fit"),
+        ("edge_m", "ncnet", "EdgeNet does not fit into NCNet: 32 channels and 27"),
     ],
 )
 def test_what_cannot_grow_into_the_network_is_refused(
