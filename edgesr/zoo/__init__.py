@@ -112,6 +112,7 @@ ZOO: Mapping[str, ZooEntry] = MappingProxyType(
         "ncnet_x4": ZooEntry(name="ncnet_x4", model="ncnet", scale=4),
         "edge_s_x2": ZooEntry(name="edge_s_x2", model="edge_s", scale=2),
         "edge_s_x3": ZooEntry(name="edge_s_x3", model="edge_s", scale=3),
+        "edge_s_x4": ZooEntry(name="edge_s_x4", model="edge_s", scale=4),
         "edge_m_x2": ZooEntry(name="edge_m_x2", model="edge_m", scale=2),
         "edge_m_x3": ZooEntry(name="edge_m_x3", model="edge_m", scale=3),
         "edge_m_x4": ZooEntry(name="edge_m_x4", model="edge_m", scale=4),
