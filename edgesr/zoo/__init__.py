@@ -116,6 +116,7 @@ ZOO: Mapping[str, ZooEntry] = MappingProxyType(
         "edge_m_x2": ZooEntry(name="edge_m_x2", model="edge_m", scale=2),
         "edge_m_x3": ZooEntry(name="edge_m_x3", model="edge_m", scale=3),
         "edge_m_x4": ZooEntry(name="edge_m_x4", model="edge_m", scale=4),
+        "edge_l_x2": ZooEntry(name="edge_l_x2", model="edge_l", scale=2),
         "edge_l_x3": ZooEntry(name="edge_l_x3", model="edge_l", scale=3),
         "edge_l_x4": ZooEntry(name="edge_l_x4", model="edge_l", scale=4),
         "resshift_px_s_x4": ZooEntry(

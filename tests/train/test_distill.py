@@ -30,6 +30,7 @@ from edgesr.train.qat import check_qat
 from edgesr.train.run import go as go_run
 from edgesr.train.run import open_run
 from edgesr.train.teacher import load_teacher
+from edgesr.train.warm_start import load_warm_start
 from edgesr.upscalers import load_upscaler
 from edgesr.upscalers.load import Sampling
 from tests.train.distilling import go, objective_of
@@ -381,8 +382,8 @@ def test_distillation_and_integers_contradict_each_other() -> None:
 
 
 def test_a_start_without_its_kind_of_training_is_refused() -> None:
-    with pytest.raises(ConfigError, match="for a denoiser --distill sinsr"):
-        check_qat(config_of(Path("runs/x"), distill="none"))
+    with pytest.raises(ConfigError, match="a denoiser takes it with --qat, or --distill sinsr"):
+        load_warm_start(config_of(Path("runs/x"), distill="none"))
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_a_phone_that_does_not_cool_down_is_measured_and_marked(desk: "Desk") ->
     summary = desk.result()["cases"][0]["summary"]
     assert not summary["valid"]
     assert "hot start: battery at 45.0" in summary["reasons"][0]
-    assert "HOT START" in ended.out
+    assert "hot start: battery at 45.0" in ended.out  # in the table its mark may be wrapped
 
 
 def test_compare_and_report_keep_emulated_results_apart(desk: "Desk") -> None:
