@@ -103,13 +103,12 @@ def upscale(  # noqa: PLR0913 - one parameter a flag
 
 
 def _default_model(scale: int | None) -> str:
-    from edgesr.zoo import DEFAULT, ZOO
+    from edgesr.zoo import DEFAULT, DEFAULTS
 
-    fitting = [name for name, entry in ZOO.items() if scale in {None, entry.scale}]
-    if not fitting:
-        shipped = ", ".join(f"x{entry.scale}" for entry in ZOO.values())
+    if scale is not None and scale not in DEFAULTS:
+        shipped = ", ".join(f"x{one}" for one in DEFAULTS)
         raise CheckpointError(f"no x{scale} model is shipped, only {shipped}; give --model")
-    return DEFAULT if DEFAULT in fitting else fitting[0]
+    return DEFAULT if scale is None else DEFAULTS[scale]
 
 
 def _progress() -> Any:

@@ -11,6 +11,9 @@ from edgesr.errors import CheckpointError
 from edgesr.files import sha256_file
 
 DEFAULT = "ncnet_x3"
+DEFAULTS: Mapping[int, str] = MappingProxyType({2: "edge_l_x2", 3: DEFAULT, 4: "edge_l_x4"})
+"""What enlarges by a factor when no network is named."""
+
 _FOLDER = Path(__file__).resolve().parent
 
 

@@ -16,7 +16,7 @@ from edgesr.images import read_image
 from edgesr.imresize import upscale_bicubic
 from edgesr.models import build_model
 from edgesr.upscalers import load_upscaler
-from edgesr.zoo import DEFAULT, ZOO
+from edgesr.zoo import DEFAULT, DEFAULTS, ZOO
 
 SavePhoto = Callable[..., Path]
 BICUBIC = ["--model", "bicubic", "--scale", "3"]
@@ -164,3 +164,9 @@ def test_no_input_and_unshipped_scales_are_refused(
     source = save_photo(tmp_path / "a.png")
     assert run(["upscale", str(source), "--scale", "7"]) == 3
     assert "no x7 model is shipped, only x" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("scale", sorted(DEFAULTS))
+def test_every_factor_has_a_network_of_that_factor_by_default(scale: int) -> None:
+    assert ZOO[DEFAULTS[scale]].scale == scale
+    assert {entry.scale for entry in ZOO.values()} == set(DEFAULTS)
