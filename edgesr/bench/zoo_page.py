@@ -31,8 +31,8 @@ measured. **GMACs** to an output of 1920 x 1080.
 _PUBLISHED = """## Among published x3 files
 
 PSNR of INT8 files in RGB, 3 pixels of border left out (`ntire-esr`), measured by us with the \
-authors' files; ours in bold. NCNet was trained for 500,000 steps of 64 patches, ours for the \
-minutes on a CPU that the cards name: none has converged, and the learning curves on the cards \
+authors' files; ours in bold. NCNet was trained for 500,000 steps of 64 patches, ours for minutes \
+to an hour on a CPU, as the cards say: none has converged, and the learning curves on the cards \
 show how it rose.
 """
 
@@ -55,7 +55,7 @@ relative: put the folder on any server.
 Whenever a shipped or pulled network is loaded by name, its file is compared with the checksum in \
 its card; a damaged one is refused.
 
-Beside every shipped INT8 file lie its certificate and golden vectors, 30 to 50 kB, which `edgesr \
+Beside every shipped INT8 file lie its certificate and golden vectors, 20 to 120 kB, which `edgesr \
 publish` writes: `edgesr verify --replay NAME_int8.certificate.json` runs them on another machine \
 ([exactness](exactness.md)). Denoisers ship as float weights and have none.
 
@@ -103,8 +103,8 @@ amplitudes to the photograph; the latter in the last `final_loss_steps` steps | 
 arXiv 2106.00783 |
 | averaged weights | `ema_decay` (0.999) | validates and saves a moving average | - |
 | centred steps | `centred` | weights and biases learn as if the inputs of every convolution had \
-mean 0; the network and its files are as without. Not with `compile` | Raiko et al. 2012, for the \
-idea; [decision 16](decisions/0016-what-plain-nets-learn-late.md) |
+mean 0; the network and its files are as without. Not with `compile`, nor with branches | Raiko \
+et al. 2012, for the idea; [decision 16](decisions/0016-what-plain-nets-learn-late.md) |
 | chroma gain | `chroma_gain` (1) | counts differences of colour more at the start; falls to 1 | \
 [decision 16](decisions/0016-what-plain-nets-learn-late.md) |
 | Muon | `optimizer` (`adam`), with a third of the `bias_rate_factor` and three times the \

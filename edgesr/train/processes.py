@@ -24,12 +24,9 @@ def accelerator() -> Accelerator:
 
 def average_gradients(network: nn.Module) -> None:
     """Replace the gradients of a network that nothing wraps by their mean over all processes."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return
     for weight in network.parameters():
         if weight.grad is not None:
-            distributed.all_reduce(weight.grad)
-            weight.grad /= distributed.get_world_size()
+            weight.grad = averaged_over_processes(weight.grad)
 
 
 def averaged_over_processes(value: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ from edgesr.data.cache import DecodedImages
 from edgesr.train.config import TrainConfig
 from edgesr.train.diffusion import check_diffusion
 from edgesr.train.distill import OneStep, check_distill
-from edgesr.train.loop import TrainResult, train
+from edgesr.train.loop import TrainResult
 from edgesr.train.qat import check_qat
-from edgesr.train.state import load_state
 from edgesr.train.teacher import load_teacher
+from tests.train.running import train_in
 
 
 def objective_of(config: TrainConfig, rank: int = 0) -> OneStep:
@@ -29,14 +29,4 @@ def go(
     images: DecodedImages,
     listen: Callable[[dict[str, Any]], None] = lambda _event: None,
 ) -> TrainResult:
-    folder.mkdir(exist_ok=True)
-    return train(
-        config,
-        folder,
-        images=images,
-        held_out=images,
-        metadata={},
-        state=load_state(folder) if (folder / "training_state.pt").exists() else None,
-        objective=lambda rank: objective_of(config, rank),
-        listen=listen,
-    )
+    return train_in(folder, config, images, lambda rank: objective_of(config, rank), listen)

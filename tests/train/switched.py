@@ -1,7 +1,5 @@
 """A short run of one-pass training with switches."""
 
-import os
-import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +8,11 @@ from edgesr.data.cache import DecodedImages
 from edgesr.imresize import downscale
 from edgesr.train.config import TrainConfig
 from edgesr.train.image_teacher import load_image_teacher
-from edgesr.train.loop import train
 from edgesr.train.regression import Regression
-from edgesr.train.state import load_state
 from edgesr.train.warm_start import load_warm_start
+from tests.train.running import Event, train_in
 
 Photo = Callable[..., Any]
-Event = dict[str, Any]
 SETTINGS: dict[str, Any] = {
     "model": "edge_s",
     "scale": 2,
@@ -39,16 +35,6 @@ def pairs(photo: Photo, scale: int) -> DecodedImages:
     return DecodedImages(scale=scale, names=("a", "b", "c"), lr=lr, hr=hr, sha256=("", "", ""))
 
 
-def stop_at(step: int) -> Callable[[Event], None]:
-    """Return a listener that interrupts the run at the log line of ``step``."""
-
-    def stop(event: Event) -> None:
-        if event["step"] == step and event["event"] == "train":
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return stop
-
-
 def trained_events(
     settings: Mapping[str, Any],
     folder: Path,
@@ -57,26 +43,16 @@ def trained_events(
     **changes: Any,
 ) -> list[Event]:
     """Train in ``folder``, going on with what is there, and return the events of the log."""
-    folder.mkdir(exist_ok=True)
     config = TrainConfig(**{**settings, **changes})
     events: list[Event] = []
 
-    def hear(event: dict[str, Any]) -> None:
+    def hear(event: Event) -> None:
         events.append(event)
         listen(event)
 
-    train(
-        config,
-        folder,
-        images=images,
-        held_out=images,
-        metadata={},
-        state=load_state(folder) if (folder / "training_state.pt").exists() else None,
-        objective=lambda _: Regression(
-            config=config,
-            teacher=load_image_teacher(config),
-            start=load_warm_start(config),
-        ),
-        listen=hear,
-    )
+    def objective(_: int) -> Regression:
+        teacher, start = load_image_teacher(config), load_warm_start(config)
+        return Regression(config=config, teacher=teacher, start=start)
+
+    train_in(folder, config, images, objective, hear)
     return events

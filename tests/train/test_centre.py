@@ -1,7 +1,5 @@
 """A denoiser trains on what a regression network leaves over, and takes that network along."""
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +30,7 @@ from edgesr.train.run import Run, go, open_run
 from edgesr.train.samples import sample_grid
 from edgesr.train.teacher import load_teacher
 from edgesr.upscalers import load_upscaler, upscale_image
+from tests.train.running import stop_at
 
 SETTINGS: dict[str, Any] = {
     "model": "resshift_px_s",
@@ -165,12 +164,8 @@ def opened(folder: Path, tmp_path: Path, centre: Path | str, **changes: Any) -> 
 def test_a_resumed_run_keeps_its_centre_and_ends_with_the_same_bits(
     folder: Path, tmp_path: Path, network: Path
 ) -> None:
-    def stop(event: dict[str, Any]) -> None:
-        if event["step"] == 4 and event["event"] == "train":
-            os.kill(os.getpid(), signal.SIGINT)
-
     go(opened(folder, tmp_path, network, name="whole"))
-    assert go(opened(folder, tmp_path, network, name="parts"), listen=stop).interrupted
+    assert go(opened(folder, tmp_path, network, name="parts"), listen=stop_at(4)).interrupted
     write_network(network, seed=1)  # as a run that goes on writes better weights
     parts = tmp_path / "runs" / "parts"
     go(opened(folder, tmp_path, network, name="parts", resume=parts))

@@ -14,7 +14,8 @@ from edgesr.train.config import TrainConfig
 from edgesr.train.muon import Muon
 from edgesr.train.state import load_state
 from edgesr.train.switches import check_switches
-from tests.train.switched import SETTINGS, Photo, pairs, stop_at, trained_events
+from tests.train.running import stop_at
+from tests.train.switched import SETTINGS, Photo, pairs, trained_events
 
 go = partial(trained_events, {**SETTINGS, "centred": True, "optimizer": "muon"})
 

@@ -1,8 +1,6 @@
 """Denoisers train on the trainer that plain networks train on."""
 
 import json
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,9 @@ from edgesr.models.denoiser_files import load_denoiser
 from edgesr.train.config import TrainConfig
 from edgesr.train.denoiser_config import path_of, sampled_path
 from edgesr.train.diffusion import Diffusion, check_diffusion
-from edgesr.train.loop import TrainResult, train
-from edgesr.train.state import load_state
+from edgesr.train.loop import TrainResult
 from edgesr.upscalers import load_upscaler
+from tests.train.running import stop_at, train_in
 
 SETTINGS: dict[str, Any] = {
     "model": "resshift_px_s",
@@ -54,18 +52,10 @@ def go(
     listen: Callable[[dict[str, Any]], None] = lambda _event: None,
     **changes: Any,
 ) -> TrainResult:
-    folder.mkdir(exist_ok=True)
     config = TrainConfig(**{**SETTINGS, **changes})
     check_diffusion(config)
-    return train(
-        config,
-        folder,
-        images=images,
-        held_out=images,
-        metadata={},
-        state=load_state(folder) if (folder / "training_state.pt").exists() else None,
-        objective=lambda rank: Diffusion(config=config, rank=rank),
-        listen=listen,
+    return train_in(
+        folder, config, images, lambda rank: Diffusion(config=config, rank=rank), listen
     )
 
 
@@ -73,12 +63,8 @@ def go(
 def test_a_resumed_run_ends_with_the_same_bits(
     tmp_path: Path, images: DecodedImages, *, dream: bool
 ) -> None:
-    def stop(event: dict[str, Any]) -> None:
-        if event["step"] == 4 and event["event"] == "train":
-            os.kill(os.getpid(), signal.SIGINT)
-
     go(tmp_path / "whole", images, dream=dream)
-    assert go(tmp_path / "parts", images, stop, dream=dream).interrupted
+    assert go(tmp_path / "parts", images, stop_at(4), dream=dream).interrupted
     go(tmp_path / "parts", images, dream=dream)
     whole, parts = (
         read_weights(tmp_path / name / "last.safetensors")[0] for name in ("whole", "parts")

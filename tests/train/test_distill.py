@@ -1,8 +1,6 @@
 """A distilled denoiser takes one step, and is taught by the three losses of SinSR."""
 
 import math
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +32,7 @@ from edgesr.train.warm_start import load_warm_start
 from edgesr.upscalers import load_upscaler
 from edgesr.upscalers.load import Sampling
 from tests.train.distilling import go, objective_of
+from tests.train.running import stop_at
 
 NAME, SCALE, KAPPA = "resshift_px_s", 2, 0.5
 PARAMETERS = {"num_steps": 4, "kappa": KAPPA, "min_noise": 0.2, "power": 0.3}
@@ -279,12 +278,8 @@ def test_noise_depends_on_step_seed_and_process(tmp_path: Path) -> None:
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, images: DecodedImages) -> None:
     config = config_of(write_teacher(tmp_path / "run"))
 
-    def stop(event: dict[str, Any]) -> None:
-        if event["step"] == 3 and event["event"] == "train":
-            os.kill(os.getpid(), signal.SIGINT)
-
     go(tmp_path / "whole", config, images)
-    assert go(tmp_path / "parts", config, images, stop).interrupted
+    assert go(tmp_path / "parts", config, images, stop_at(3)).interrupted
     go(tmp_path / "parts", config, images)
     whole, parts = (
         read_weights(tmp_path / name / "last.safetensors")[0] for name in ("whole", "parts")

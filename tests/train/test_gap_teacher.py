@@ -15,8 +15,9 @@ from edgesr.train.config import TrainConfig
 from edgesr.train.gap_teacher import GapTeacher
 from edgesr.train.state import load_state
 from edgesr.train.switches import check_switches
+from tests.train.running import stop_at
 from tests.train.switched import SETTINGS as SHORT
-from tests.train.switched import Photo, pairs, stop_at, trained_events
+from tests.train.switched import Photo, pairs, trained_events
 
 SETTINGS = {**SHORT, "gap_weight": 0.5}
 

@@ -13,7 +13,8 @@ from edgesr.train.config import TrainConfig
 from edgesr.train.gap_teacher import GapTeacher
 from edgesr.train.muon import Muon, orthogonalized
 from edgesr.train.optimizer import make_optimizer
-from tests.train.switched import SETTINGS, Photo, pairs, stop_at, trained_events
+from tests.train.running import stop_at
+from tests.train.switched import SETTINGS, Photo, pairs, trained_events
 
 _RATE = 1e-2
 go = partial(trained_events, {**SETTINGS, "optimizer": "muon", "learning_rate": 6e-3})

@@ -1,8 +1,6 @@
 """Denoisers of one bit in training: styles, gradients that sharpen, features of a float twin."""
 
 import json
-import os
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,11 +26,11 @@ from edgesr.train.config import TrainConfig
 from edgesr.train.denoiser_config import path_of, schedule_of
 from edgesr.train.diffusion import Diffusion
 from edgesr.train.float_twin import TWIN_KEY, load_twin
-from edgesr.train.loop import TrainResult, train
-from edgesr.train.state import load_state
+from edgesr.train.loop import TrainResult
 from edgesr.train.switches import check_switches
 from edgesr.train.validation_loss import validation_loss
 from edgesr.zoo.find import find_weights
+from tests.train.running import stop_at, train_in
 
 Photo = Callable[..., Any]
 CONFIG = TrainConfig(
@@ -86,17 +84,13 @@ def go(
     config: TrainConfig,
     listen: Callable[[dict[str, Any]], None] = lambda _event: None,
 ) -> TrainResult:
-    folder.mkdir(exist_ok=True)
     check_switches(config)
-    return train(
-        config,
+    return train_in(
         folder,
-        images=images,
-        held_out=images,
-        metadata={},
-        state=load_state(folder) if (folder / "training_state.pt").exists() else None,
-        objective=lambda rank: Diffusion(config=config, twin=load_twin(config, None), rank=rank),
-        listen=listen,
+        config,
+        images,
+        lambda rank: Diffusion(config=config, twin=load_twin(config, None), rank=rank),
+        listen,
     )
 
 
@@ -105,12 +99,8 @@ def test_a_run_with_everything_resumes_to_the_same_bits_and_its_file_says_the_st
 ) -> None:
     config = replace(taught, binary_style="irnet", dream=True)
 
-    def stop(event: dict[str, Any]) -> None:
-        if event["step"] == 2 and event["event"] == "train":
-            os.kill(os.getpid(), signal.SIGINT)
-
     go(tmp_path / "whole", images, config)
-    assert go(tmp_path / "parts", images, config, stop).interrupted
+    assert go(tmp_path / "parts", images, config, stop_at(2)).interrupted
     go(tmp_path / "parts", images, config)
     whole, parts = (
         read_weights(tmp_path / name / "last.safetensors")[0] for name in ("whole", "parts")

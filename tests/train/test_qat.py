@@ -1,8 +1,6 @@
 """``edgesr train --qat`` from a float run to a verified file, as a user runs it."""
 
 import json
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from edgesr.train.config import TrainConfig
 from edgesr.train.loop import TrainResult, train
 from edgesr.train.qat import QuantizationAware, check_qat, freeze_step, load_start
 from edgesr.train.state import load_state
+from tests.train.running import stop_at
 
 Photo = Callable[..., Any]
 SETTINGS: dict[str, Any] = {
@@ -90,12 +89,8 @@ def test_a_resumed_run_ends_with_the_same_bits(
 ) -> None:
     assert float_run.is_dir()
 
-    def stop(event: dict[str, Any]) -> None:
-        if event["step"] == 6 and event["event"] == "train":
-            os.kill(os.getpid(), signal.SIGINT)
-
     go(tmp_path / "whole", images, weight_scales=weight_scales)
-    assert go(tmp_path / "parts", images, stop, weight_scales=weight_scales).interrupted
+    assert go(tmp_path / "parts", images, stop_at(6), weight_scales=weight_scales).interrupted
     go(tmp_path / "parts", images, weight_scales=weight_scales)
     for name in ("last.safetensors", "best.safetensors"):
         first, second = ((tmp_path / part / name).read_bytes() for part in ("whole", "parts"))

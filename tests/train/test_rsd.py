@@ -1,8 +1,6 @@
 """RSD: the gradient of the student, the fake beside it, and what cannot be asked for."""
 
 import json
-import os
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +27,7 @@ from edgesr.train.rsd import Rsd, rsd_losses
 from edgesr.train.state import load_state
 from edgesr.train.teacher import load_teacher
 from tests.train.distilling import go, objective_of
+from tests.train.running import stop_at
 
 NAME, SCALE = "resshift_px_s", 2
 PATH = {"num_steps": 5, "kappa": 0.3, "min_noise": 0.1, "power": 1.0}
@@ -146,12 +145,8 @@ def config_of(teacher: Path, **changes: Any) -> TrainConfig:
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, images: DecodedImages) -> None:
     config = config_of(write_teacher(tmp_path / "run"))
 
-    def stop(event: dict[str, Any]) -> None:
-        if event["step"] == 3 and event["event"] == "train":
-            os.kill(os.getpid(), signal.SIGINT)
-
     go(tmp_path / "whole", config, images)
-    assert go(tmp_path / "parts", config, images, stop).interrupted
+    assert go(tmp_path / "parts", config, images, stop_at(3)).interrupted
     go(tmp_path / "parts", config, images)
     whole, parts = (
         read_weights(tmp_path / name / "last.safetensors")[0] for name in ("whole", "parts")

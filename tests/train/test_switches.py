@@ -26,8 +26,9 @@ from edgesr.train.losses import frequency_losses, frequency_weight_at
 from edgesr.train.regression import Regression
 from edgesr.train.state import load_state
 from edgesr.train.switches import check_switches
+from tests.train.running import stop_at
 from tests.train.switched import SETTINGS as SHORT
-from tests.train.switched import Photo, pairs, stop_at, trained_events
+from tests.train.switched import Photo, pairs, trained_events
 
 SETTINGS = {**SHORT, "samples": 1}
 EVERYTHING: dict[str, Any] = {

@@ -18,7 +18,8 @@ from edgesr.train.folder import config_toml
 from edgesr.train.regression import Regression
 from edgesr.train.state import load_state
 from edgesr.train.warm_start import between_scales, load_warm_start
-from tests.train.switched import SETTINGS, Photo, pairs, stop_at, trained_events
+from tests.train.running import stop_at
+from tests.train.switched import SETTINGS, Photo, pairs, trained_events
 
 if TYPE_CHECKING:
     from edgesr.data.cache import DecodedImages
