@@ -57,7 +57,7 @@ class Centring:
         return see
 
     @torch.no_grad()
-    def free_gradients(self) -> None:
+    def before_update(self) -> None:
         """Take from the gradients of weights what biases can do; call it before they are used."""
         self._before.clear()
         for name, layer in self._layers.items():
@@ -74,8 +74,12 @@ class Centring:
         self._seen.clear()
 
     @torch.no_grad()
-    def restore_means(self) -> None:
-        """Let biases take back what the step of the weights has moved; call it after the step."""
+    def after_update(self, rate: float) -> None:  # noqa: ARG002 - of ``Whitening``
+        """Let biases take back what the step of the weights has moved; call it after the step.
+
+        Args:
+            rate: learning rate of the step.
+        """
         for name, before in self._before.items():
             layer = self._layers[name]
             moved = (layer.weight - before).sum((2, 3))

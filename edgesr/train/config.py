@@ -36,6 +36,9 @@ class TrainConfig:
             rate two to three times Adam's is right for it.
         centred: of a network of one pass: let weights and biases learn as if the inputs of every
             convolution had mean 0.
+        whitened: of a network of one pass: centred, and weights learn as if those inputs were
+            white; every step changes the outputs of a layer by ``learning_rate`` times what they
+            vary, whatever the optimizer, for which 2e-2 is a good peak.
         chroma_gain: of a network of one pass: at the first step the pixel loss counts differences
             of colour this many times; falls to 1 along a line. Photographs have little colour
             beside brightness, which is learned first.
@@ -137,6 +140,7 @@ class TrainConfig:
     final_loss_steps: int = 0
     optimizer: Literal["adam", "muon"] = "adam"
     centred: bool = False
+    whitened: bool = False
     chroma_gain: float = 1.0
     learning_rate: float = 1e-3
     min_learning_rate: float = 1e-6

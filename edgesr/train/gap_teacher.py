@@ -16,13 +16,13 @@ from edgesr.errors import ConfigError, GraphError
 from edgesr.models import build_model
 from edgesr.models.reparameterize import collapse
 from edgesr.models.widen import widen
-from edgesr.train.centring import Centring
 from edgesr.train.config import TrainConfig
 from edgesr.train.losses import loss_at
 from edgesr.train.objective import Kept, groups_by_bias
 from edgesr.train.optimizer import make_optimizer
 from edgesr.train.processes import average_gradients
 from edgesr.train.schedules import learning_rate_at, set_rate
+from edgesr.train.whitening import make_centring
 
 
 class GapTeacher:
@@ -45,7 +45,7 @@ class GapTeacher:
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         groups = groups_by_bias(self.network, config.bias_rate_factor)
         self._optimizer = make_optimizer(config, groups)
-        self._centring = Centring(self.network) if config.centred else None
+        self._centring = make_centring(config, self.network)
 
     @property
     def kept(self) -> Mapping[str, Kept]:
@@ -73,7 +73,8 @@ class GapTeacher:
             wanted: the static teacher's image, or None.
         """
         config = self._config
-        set_rate(self._optimizer, learning_rate_at(config, step) / config.gap_width)
+        rate = learning_rate_at(config, step) / config.gap_width
+        set_rate(self._optimizer, rate)
         image: Tensor = self.network(lr)
         pixel = loss_at(config, step)(image, hr)
         loss = pixel
@@ -83,12 +84,12 @@ class GapTeacher:
         loss.backward()  # type: ignore[no-untyped-call]
         average_gradients(self.network)
         if self._centring is not None:
-            self._centring.free_gradients()
+            self._centring.before_update()
         if config.grad_clip:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.grad_clip)
         self._optimizer.step()
         if self._centring is not None:
-            self._centring.restore_means()
+            self._centring.after_update(rate)
         return image.detach(), pixel.detach()
 
 

@@ -215,7 +215,8 @@ def _batches(
 
 
 def _step(config: TrainConfig, shell: Shell, lr: Tensor, hr: Tensor) -> Tensor:
-    set_rate(shell.optimizer, learning_rate_at(config, shell.step))
+    rate = learning_rate_at(config, shell.step)
+    set_rate(shell.optimizer, rate)
     device = shell.accelerator.device
     objective, network, averaged = shell.objective, shell.network, shell.averaged
 
@@ -227,13 +228,13 @@ def _step(config: TrainConfig, shell: Shell, lr: Tensor, hr: Tensor) -> Tensor:
     shell.optimizer.zero_grad()
     shell.accelerator.backward(loss)
     if shell.centring is not None:
-        shell.centring.free_gradients()
+        shell.centring.before_update()
     if config.grad_clip:
         shell.accelerator.clip_grad_norm_(shell.network.parameters(), config.grad_clip)
     objective.before_update(network, shell.step)
     shell.optimizer.step()
     if shell.centring is not None:
-        shell.centring.restore_means()
+        shell.centring.after_update(rate)
     decay = ema_decay_at(shell.step, config.ema_decay)
     update_ema(averaged.parameters(), network.parameters(), decay)
     objective.after_update(network, averaged, shell.step)

@@ -19,6 +19,7 @@ from edgesr.train.optimizer import make_optimizer
 from edgesr.train.precision import autocast_precision
 from edgesr.train.processes import accelerator as join
 from edgesr.train.state import TrainingState
+from edgesr.train.whitening import make_centring
 
 MakeObjective = Callable[[int], Objective]
 """Gets the number of this process."""
@@ -37,7 +38,7 @@ class Shell:
         sampler: draws this process's patches.
         precision: autocast type; None for float32.
         objective: what is trained, and by which measure.
-        centring: of its steps; None without.
+        centring: of its steps, or whitening; None without.
         step: optimizer steps done.
         best_psnr: best validation PSNR in dB.
         best_step: the step that reached it.
@@ -131,7 +132,7 @@ def start(
         ),
         precision=precision,
         objective=objective,
-        centring=Centring(network) if config.centred else None,
+        centring=make_centring(config, network),
     )
     objective.to(accelerator.device)
     if state is not None:

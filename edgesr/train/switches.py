@@ -13,6 +13,7 @@ _GAP = ("gap_weight", "gap_width")
 _ONE_PASS_ONLY = (
     "form",
     "centred",
+    "whitened",
     "chroma_gain",
     "self_ensemble",
     "feature_weight",
@@ -55,14 +56,15 @@ def _check_one_pass(config: TrainConfig) -> None:
     check_gap(config)
     if not config.gap_weight:
         _refuse(config, _GAP, "there is no teacher that grows", " or give --gap-weight")
-    if config.centred and config.form == "training":
+    switch = "whitened" if config.whitened else "centred"
+    if (config.centred or config.whitened) and config.form == "training":
         raise ConfigError(
-            "centred = true: branches are folded at every step, so that none of them sees an "
-            "input; drop --form training, or give --no-centred"
+            f"{switch} = true: branches are folded at every step, so that none of them sees an "
+            f"input; drop --form training, or give --no-{switch}"
         )
-    if config.centred and config.compile:
+    if (config.centred or config.whitened) and config.compile:
         raise ConfigError(
-            "centred = true: reads inputs of layers, which compile = true does not show; drop one"
+            f"{switch} = true: reads inputs of layers, which compile = true does not show; drop one"
         )
     if config.final_frequency_weight and not config.final_loss_steps:
         raise ConfigError(

@@ -64,9 +64,9 @@ def test_steps_are_those_of_a_network_that_takes_the_means_off(make: Any, groups
             optimizer.zero_grad()
             (network(x) - target).square().mean().backward()
             if network is mine:
-                centring.free_gradients()
+                centring.before_update()
             optimizer.step()
-        centring.restore_means()
+        centring.after_update(0.0)
     torch.testing.assert_close(mine.weight, theirs.weight, rtol=1e-6, atol=1e-8)
     torch.testing.assert_close(
         mine.get_parameter("bias").detach(), uncentred_bias(theirs), rtol=1e-6, atol=1e-5
@@ -83,9 +83,9 @@ def test_without_it_bright_inputs_move_the_mean_of_the_output_far() -> None:
         before = conv(x).detach().mean((0, 2, 3))
         conv(x).square().mean().backward()
         if centred:
-            centring.free_gradients()
+            centring.before_update()
         optimizer.step()
-        centring.restore_means()
+        centring.after_update(0.0)
         return float((conv(x).detach().mean((0, 2, 3)) - before).abs().max())
 
     assert jump(centred=True) < 0.2 * jump(centred=False)
@@ -95,10 +95,10 @@ def test_what_stands_still_is_left_alone_and_evaluation_leaves_no_trace() -> Non
     network = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.ReLU(), nn.Conv2d(4, 3, 1))
     centring = Centring(network)
     network.eval()(torch.rand(1, 3, 4, 4)).sum().backward()
-    centring.free_gradients()
+    centring.before_update()
     assert centring.state_dict() == {}
     network.train()(torch.rand(1, 3, 4, 4)).sum().backward()
-    centring.free_gradients()
+    centring.before_update()
     assert set(centring.state_dict()) == {"2"}
 
 
