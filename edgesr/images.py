@@ -84,6 +84,16 @@ def list_images(folder: Path) -> list[Path]:
     ]
 
 
+def read_size(path: Path) -> tuple[int, int]:
+    """Return width and height of the stored pixels; nothing is decoded.
+
+    Raises:
+        ImageError: the file is missing or no image.
+    """
+    with _open(path) as image:
+        return image.size
+
+
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Return ``path`` as ``(h, w, 3)`` RGB uint8 with the EXIF orientation applied.
 

@@ -105,6 +105,13 @@ arXiv 2106.00783 |
 | centred steps | `centred` | weights and biases learn as if the inputs of every convolution had \
 mean 0; the network and its files are as without. Not with `compile`, nor with branches | Raiko \
 et al. 2012, for the idea; [decision 16](decisions/0016-what-plain-nets-learn-late.md) |
+| whitened steps | `whitened`, with a `learning_rate` of 2e-2 and a `bias_rate_factor` of 1 | \
+centred, and weights learn as if the inputs were white; a step changes the outputs of a layer by \
+the rate times what they vary, whatever the optimizer. The same limits | Amari 1998; Martens and \
+Grosse 2015, arXiv 1503.05671; [decision 16](decisions/0016-what-plain-nets-learn-late.md) |
+| photographs at half size | `halved` | trains on those of 640 pixels a side or more once more, \
+reduced by bicubic; not with low-resolution files | \
+[decision 16](decisions/0016-what-plain-nets-learn-late.md) |
 | chroma gain | `chroma_gain` (1) | counts differences of colour more at the start; falls to 1 | \
 [decision 16](decisions/0016-what-plain-nets-learn-late.md) |
 | Muon | `optimizer` (`adam`), with a third of the `bias_rate_factor` and three times the \

@@ -77,6 +77,8 @@ def decode_pairs(
 def _digest(pairs: Sequence[ImagePair], scale: int) -> str:
     digest = hashlib.sha256(f"{_VERSION} x{scale}".encode())
     for pair in pairs:
+        if pair.shrink > 1:
+            digest.update(f"|1/{pair.shrink}".encode())
         for path in (pair.hr, pair.lr):
             if path is not None:
                 about = path.stat()

@@ -19,11 +19,13 @@ class ImagePair:
         name: place below the folder, without suffix; unique in a data set.
         hr: high-resolution file.
         lr: low-resolution file; None makes it from ``hr``.
+        shrink: by how much ``hr`` is reduced after reading, by antialiased bicubic.
     """
 
     name: str
     hr: Path
     lr: Path | None = None
+    shrink: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,8 @@ def read_pair(pair: ImagePair, scale: int) -> tuple[NDArray[np.uint8], NDArray[n
         DatasetError: the sizes do not belong together, or the image is smaller than ``scale``.
     """
     whole = read_image(pair.hr)
+    if pair.shrink > 1:
+        whole = downscale(modcrop(whole, pair.shrink), pair.shrink)
     hr = modcrop(whole, scale)
     height, width = hr.shape[0] // scale, hr.shape[1] // scale
     if not height or not width:

@@ -25,6 +25,7 @@ _FEATURE_WEIGHT = 1.0
 _FIRST_PATCH = 0.75
 _SMALLEST_PATCH = 8
 _RATE_OF_MUON = 3.0
+_RATE_OF_WHITENED = 2e-2
 """Over Adam's, for weights; biases keep theirs."""
 _DREAM_SHARE = 3 / 4
 """A step is worth three evaluations, forward and twice that back; DREAM adds a fourth."""
@@ -55,6 +56,7 @@ def base_config(config: TrainConfig) -> TrainConfig:
         feature_weight=0.0,
         gap_weight=0.0,
         centred=False,
+        whitened=False,
         chroma_gain=1.0,
         patch_milestones=(),
         patch_sizes=(),
@@ -170,9 +172,7 @@ def _one_pass_rows(config: TrainConfig) -> tuple[Row, ...]:
     if config.schedule == "cosine":
         constant = {"schedule": "step", "milestones": (), "rates": (config.learning_rate,)}
         off.append(Row(name="constant learning rate", changes=constant))
-    on: list[Row] = []
-    if not config.compile:
-        on.append(Row(name="centred steps", changes={"centred": True}))
+    on = _coordinates(config)
     on.append(Row(name="chroma gain 2", changes={"chroma_gain": 2.0}))
     if MODELS[config.model].has_training_form:
         on.append(Row(name="branches", changes={"form": "training"}))
@@ -199,8 +199,20 @@ def _one_pass_rows(config: TrainConfig) -> tuple[Row, ...]:
     for row in on:
         everything |= row.changes
     if everything.get("form") == "training":
-        everything.pop("centred", None)  # branches do not go with it
+        for row in _coordinates(config):  # branches do not go with them
+            everything = {k: v for k, v in everything.items() if k not in row.changes}
     return (Row(name=BASE), *off, *on, Row(name="all on", changes={**everything, **both}))
+
+
+def _coordinates(config: TrainConfig) -> list[Row]:
+    """Return the rows of centred and of whitened steps, these at the rate that suits them."""
+    if config.compile:
+        return []
+    rate = _at_rate(config, _RATE_OF_WHITENED / config.learning_rate)
+    return [
+        Row(name="centred steps", changes={"centred": True}),
+        Row(name="whitened steps", changes={"whitened": True, **rate}),
+    ]
 
 
 def _other_optimizer(config: TrainConfig) -> Row:
@@ -208,14 +220,17 @@ def _other_optimizer(config: TrainConfig) -> Row:
     name, factor = (
         ("Adam", 1 / _RATE_OF_MUON) if config.optimizer == "muon" else ("Muon", _RATE_OF_MUON)
     )
-    changes = {
-        "optimizer": name.lower(),
+    return Row(name=name, changes={"optimizer": name.lower(), **_at_rate(config, factor)})
+
+
+def _at_rate(config: TrainConfig, factor: float) -> dict[str, Any]:
+    """Return the settings that let weights learn ``factor`` times as fast, and biases as before."""
+    return {
         "learning_rate": config.learning_rate * factor,
         "rates": tuple(rate * factor for rate in config.rates),
         "min_learning_rate": config.min_learning_rate * factor,
         "bias_rate_factor": config.bias_rate_factor / factor,
     }
-    return Row(name=name, changes=changes)
 
 
 def _can_grow(config: TrainConfig) -> bool:

@@ -1,7 +1,7 @@
 """Steps of weights and biases as if every convolution saw inputs of mean 0."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ class Centring:
         network: whose ``nn.Conv2d`` with a bias are centred; means are of its forward passes in
             training mode.
     """
+
+    kind: ClassVar[str] = "centring"
 
     def __init__(self, network: nn.Module) -> None:
         self._layers = {

@@ -24,6 +24,8 @@ class TrainConfig:
         val_images: training images held out for validation, spread evenly over the sorted list.
         degradation: how low-resolution images are made: ``bicubic``, or ``real_esrgan``, a random
             chain of blur, resize, noise and JPEG that is drawn anew for every patch.
+        halved: train on the images of 640 pixels a side or more at half their size as well: what
+            is soft at full size is sharp there.
         steps: optimizer steps.
         batch_size: patches a step, over all processes together.
         patch_size: side of a low-resolution patch in pixels.
@@ -130,6 +132,7 @@ class TrainConfig:
     val_data: Path | None = None
     val_images: int = 8
     degradation: Literal["bicubic", "real_esrgan"] = "bicubic"
+    halved: bool = False
     steps: int = 500_000
     batch_size: int = 64
     patch_size: int = 64

@@ -50,11 +50,12 @@ class GapTeacher:
     @property
     def kept(self) -> Mapping[str, Kept]:
         """What goes into the state of the run."""
-        centring = {} if self._centring is None else {"gap_teacher_centring": self._centring}
+        centring = self._centring
+        steps = {} if centring is None else {f"gap_teacher_{centring.kind}": centring}
         return {
             "gap_teacher": self.network,
             "gap_teacher_optimizer": self._optimizer,
-            **centring,
+            **steps,
         }
 
     def to(self, device: torch.device) -> None:

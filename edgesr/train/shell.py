@@ -65,7 +65,7 @@ class Shell:
     @property
     def kept(self) -> dict[str, Kept]:
         """What a resumed run needs beside network, average and optimizer."""
-        centring = {} if self.centring is None else {"centring": self.centring}
+        centring = {} if self.centring is None else {self.centring.kind: self.centring}
         return {**self.objective.kept, **centring}
 
     def state(self) -> TrainingState:

@@ -11,11 +11,13 @@ from edgesr.data.demo import demo_dataset
 from edgesr.data.layouts import Dataset, ImagePair, find_dataset
 from edgesr.errors import ConfigError, DatasetError
 from edgesr.files import write_json
+from edgesr.images import read_size
 from edgesr.train.config import TrainConfig
 
 DATA_FILE = "data.json"
 _DEMO_SHARE = 4
 """One in so many of the demo photographs is held out at most."""
+_LEAST_SIDE_TO_HALVE = 640
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,8 @@ def training_images(
 
     Raises:
         DataError: a folder is missing or empty, an image is damaged, or too few are left.
-        ConfigError: low-resolution files are given that the degradation would not use.
+        ConfigError: low-resolution files are given that the degradation would not use, or do not
+            go with images at half size; or no image is large enough for that.
     """
     dataset = _dataset(config)
     _check_degradation(config, dataset)
@@ -56,8 +59,13 @@ def training_images(
         if config.data is None:  # the demo set is too small for the default
             count = min(count, len(dataset.pairs) // _DEMO_SHARE)
         train, held_out = hold_out(dataset.pairs, count)
+    description = dataset.describe(config.degradation)
+    if config.halved:
+        halves = _halves(train)
+        train = (*train, *halves)
+        description += f", and {len(halves)} at half size"
     return TrainingImages(
-        description=dataset.describe(config.degradation),
+        description=description,
         is_demo=config.data is None,
         train=decode_pairs(train, config.scale, progress=progress),
         held_out=_degraded(decode_pairs(held_out, config.scale), held_out, config.degradation),
@@ -98,6 +106,26 @@ def write_manifest(folder: Path, images: TrainingImages) -> None:
             **{key: dict(zip(s.names, s.sha256, strict=True)) for key, s in sets.items()},
         },
     )
+
+
+def _halves(pairs: Sequence[ImagePair]) -> tuple[ImagePair, ...]:
+    """Return the images that are large enough once more, at half their size.
+
+    Raises:
+        ConfigError: none is, or they come with low-resolution files.
+    """
+    if any(pair.lr is not None for pair in pairs):
+        raise ConfigError(
+            "halved = true: images at half size do not go with the low-resolution files that are "
+            "given; drop --halved, or name a folder of high-resolution images alone"
+        )
+    large = [pair for pair in pairs if min(read_size(pair.hr)) >= _LEAST_SIDE_TO_HALVE]
+    if not large:
+        raise ConfigError(
+            f"halved = true: none of {len(pairs)} images has sides of {_LEAST_SIDE_TO_HALVE} "
+            "pixels or more; drop --halved"
+        )
+    return tuple(replace(pair, name=f"{pair.name} (half)", shrink=2) for pair in large)
 
 
 def _check_degradation(config: TrainConfig, dataset: Dataset) -> None:

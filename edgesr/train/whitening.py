@@ -1,7 +1,7 @@
 """Steps of weights as if every convolution saw white inputs, of a size relative to its outputs."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,8 @@ class Whitening(Centring):
         network: whose ``nn.Conv2d`` with a bias are whitened; what is known of their inputs is of
             its forward passes in training mode.
     """
+
+    kind: ClassVar[str] = "whitening"
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__(network)

@@ -4,10 +4,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgesr.data.layouts import ImagePair
-from edgesr.errors import DatasetError
+from edgesr.errors import ConfigError, DatasetError
+from edgesr.images import read_image
+from edgesr.imresize import downscale
 from edgesr.train.config import TrainConfig
 from edgesr.train.sources import data_digest, hold_out, training_images, write_manifest
 
@@ -56,6 +59,31 @@ def test_validation_images_may_lie_elsewhere(folder: Path, save_photo: Save) -> 
     images = training_images(config(folder, val_data=folder.parent / "val"))
     assert len(images.train.names) == 6
     assert images.held_out.names == ("v0", "v1")
+
+
+def test_large_images_are_trained_on_at_half_size_as_well(folder: Path, save_photo: Save) -> None:
+    for index in (0, 4):
+        save_photo(folder / f"{index}.png", 641, 650, seed=index)
+    images = training_images(config(folder, halved=True))
+    assert images.train.names == ("1", "2", "4", "5", "4 (half)")
+    assert images.held_out.names == ("0", "3")
+    assert images.held_out.hr[0].shape == (640, 650, 3)
+    assert "6 HR images" in images.description
+    assert images.description.endswith(", and 1 at half size")
+    whole = read_image(folder / "4.png")
+    half = downscale(whole[:640], 2)
+    assert np.array_equal(images.train.hr[4], half[:, :324])
+    assert np.array_equal(images.train.lr[4], downscale(half[:, :324], 2))
+    assert len(training_images(config(folder)).train.names) == 4
+
+
+def test_halves_that_cannot_be_had_are_refused(folder: Path, save_photo: Save) -> None:
+    with pytest.raises(ConfigError, match="none of 4 images has sides of 640 pixels"):
+        training_images(config(folder, halved=True))
+    for index in range(6):
+        save_photo(folder.parent / "low" / "X2" / f"{index}.png", 12, 18, seed=50 + index)
+    with pytest.raises(ConfigError, match="do not go with the low-resolution files"):
+        training_images(config(folder, lr_data=folder.parent / "low", halved=True))
 
 
 def test_low_resolution_files_may_lie_elsewhere(folder: Path, save_photo: Save) -> None:
