@@ -41,6 +41,8 @@ class TrainConfig:
         whitened: of a network of one pass: centred, and weights learn as if those inputs were
             white; every step changes the outputs of a layer by ``learning_rate`` times what they
             vary, whatever the optimizer, for which 2e-2 is a good peak.
+        revive_every: of a row of convolutions: so often, in steps, let channels begin anew whose
+            ReLU has let nothing pass since the last time; 0 leaves them dead.
         chroma_gain: of a network of one pass: at the first step the pixel loss counts differences
             of colour this many times; falls to 1 along a line. Photographs have little colour
             beside brightness, which is learned first.
@@ -144,6 +146,7 @@ class TrainConfig:
     optimizer: Literal["adam", "muon"] = "adam"
     centred: bool = False
     whitened: bool = False
+    revive_every: int = 0
     chroma_gain: float = 1.0
     learning_rate: float = 1e-3
     min_learning_rate: float = 1e-6
@@ -216,6 +219,7 @@ class TrainConfig:
             "seed",
             "grad_clip",
             "binary_groups",
+            "revive_every",
             *_SHARES,
         ):
             _at_least(key, getattr(self, key), 0)

@@ -237,6 +237,8 @@ def _step(config: TrainConfig, shell: Shell, lr: Tensor, hr: Tensor) -> Tensor:
         shell.centring.after_update(rate)
     decay = ema_decay_at(shell.step, config.ema_decay)
     update_ema(averaged.parameters(), network.parameters(), decay)
+    if shell.revival is not None:
+        shell.revival.after_update(shell.step, averaged, shell.optimizer)
     objective.after_update(network, averaged, shell.step)
     return loss.detach()
 

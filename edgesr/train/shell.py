@@ -18,6 +18,7 @@ from edgesr.train.objective import Forward, Kept, Objective
 from edgesr.train.optimizer import make_optimizer
 from edgesr.train.precision import autocast_precision
 from edgesr.train.processes import accelerator as join
+from edgesr.train.revival import Revival, make_revival
 from edgesr.train.state import TrainingState
 from edgesr.train.whitening import make_centring
 
@@ -39,6 +40,7 @@ class Shell:
         precision: autocast type; None for float32.
         objective: what is trained, and by which measure.
         centring: of its steps, or whitening; None without.
+        revival: of its dead channels; None leaves them dead.
         step: optimizer steps done.
         best_psnr: best validation PSNR in dB.
         best_step: the step that reached it.
@@ -53,6 +55,7 @@ class Shell:
     precision: torch.dtype | None
     objective: Objective
     centring: Centring | None = None
+    revival: Revival | None = None
     step: int = 0
     best_psnr: float = -math.inf
     best_step: int = 0
@@ -66,7 +69,8 @@ class Shell:
     def kept(self) -> dict[str, Kept]:
         """What a resumed run needs beside network, average and optimizer."""
         centring = {} if self.centring is None else {self.centring.kind: self.centring}
-        return {**self.objective.kept, **centring}
+        revival = {} if self.revival is None else {"revival": self.revival}
+        return {**self.objective.kept, **centring, **revival}
 
     def state(self) -> TrainingState:
         """Return what a resumed run needs."""
@@ -133,6 +137,7 @@ def start(
         precision=precision,
         objective=objective,
         centring=make_centring(config, network),
+        revival=make_revival(config, network),
     )
     objective.to(accelerator.device)
     if state is not None:

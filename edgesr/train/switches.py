@@ -7,6 +7,7 @@ from edgesr.models.denoisers import DENOISERS, build_denoiser
 from edgesr.train.config import TrainConfig
 from edgesr.train.denoiser_config import style_of
 from edgesr.train.gap_teacher import check_gap
+from edgesr.train.revival import check_revival
 
 _DEFAULTS = TrainConfig()
 _GAP = ("gap_weight", "gap_width")
@@ -14,6 +15,7 @@ _ONE_PASS_ONLY = (
     "form",
     "centred",
     "whitened",
+    "revive_every",
     "chroma_gain",
     "self_ensemble",
     "feature_weight",
@@ -54,17 +56,19 @@ def check_switches(config: TrainConfig) -> None:
 
 def _check_one_pass(config: TrainConfig) -> None:
     check_gap(config)
+    check_revival(config)
     if not config.gap_weight:
         _refuse(config, _GAP, "there is no teacher that grows", " or give --gap-weight")
-    switch = "whitened" if config.whitened else "centred"
+    reading = [key for key in ("whitened", "centred", "revive_every") if getattr(config, key)]
+    switch = next(iter(reading), "")
     if (config.centred or config.whitened) and config.form == "training":
         raise ConfigError(
             f"{switch} = true: branches are folded at every step, so that none of them sees an "
             f"input; drop --form training, or give --no-{switch}"
         )
-    if (config.centred or config.whitened) and config.compile:
+    if reading and config.compile:
         raise ConfigError(
-            f"{switch} = true: reads inputs of layers, which compile = true does not show; drop one"
+            f"{switch} = {getattr(config, switch)}: reads inputs of layers, which compile = true does not show; drop one"
         )
     if config.final_frequency_weight and not config.final_loss_steps:
         raise ConfigError(
