@@ -59,16 +59,17 @@ def _check_one_pass(config: TrainConfig) -> None:
     check_revival(config)
     if not config.gap_weight:
         _refuse(config, _GAP, "there is no teacher that grows", " or give --gap-weight")
-    reading = [key for key in ("whitened", "centred", "revive_every") if getattr(config, key)]
-    switch = next(iter(reading), "")
+    switch = "whitened = true" if config.whitened else "centred = true"
     if (config.centred or config.whitened) and config.form == "training":
         raise ConfigError(
-            f"{switch} = true: branches are folded at every step, so that none of them sees an "
-            f"input; drop --form training, or give --no-{switch}"
+            f"{switch}: branches are folded at every step, so that none of them sees an "
+            f"input; drop --form training, or give --no-{switch.split()[0]}"
         )
-    if reading and config.compile:
+    if config.revive_every:
+        switch = f"revive_every = {config.revive_every}"
+    if config.compile and (config.centred or config.whitened or config.revive_every):
         raise ConfigError(
-            f"{switch} = {getattr(config, switch)}: reads inputs of layers, which compile = true does not show; drop one"
+            f"{switch}: reads inputs of layers, which compile = true does not show; drop one"
         )
     if config.final_frequency_weight and not config.final_loss_steps:
         raise ConfigError(
