@@ -109,6 +109,10 @@ et al. 2012, for the idea; [decision 16](decisions/0016-what-plain-nets-learn-la
 centred, and weights learn as if the inputs were white; a step changes the outputs of a layer by \
 the rate times what they vary, whatever the optimizer. The same limits | Amari 1998; Martens and \
 Grosse 2015, arXiv 1503.05671; [decision 16](decisions/0016-what-plain-nets-learn-late.md) |
+| revived channels | `revive_every` (0), such as 200 | lets channels begin anew, so often, whose \
+ReLU has let nothing pass since the last time; the network computes what it did. For networks \
+that are a row of convolutions beside an anchor: `ncnet`, `abpn`, `edge_s` ... | Sokar et al. \
+2023, arXiv 2302.12902; [decision 16](decisions/0016-what-plain-nets-learn-late.md) |
 | photographs at half size | `halved` | trains on those of 640 pixels a side or more once more, \
 reduced by bicubic; not with low-resolution files | \
 [decision 16](decisions/0016-what-plain-nets-learn-late.md) |

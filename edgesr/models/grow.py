@@ -25,7 +25,7 @@ def grown_weights(small: nn.Module, large: nn.Module) -> dict[str, Tensor]:
     Source: Chen, Goodfellow, Shlens 2016, "Net2Net", arXiv 1511.05641, section 2.3 for layers; new
     channels here are fresh instead of copies.
     """
-    rows = [_row(network) for network in (small, large)]
+    rows = [plain_row(network) for network in (small, large)]
     olds, news = ([conv for _, conv in row] for row in rows)
     sources: list[nn.Conv2d | None] = [*olds[:-1], *[None] * (len(news) - len(olds)), olds[-1]]
     if len(sources) != len(news):
@@ -59,8 +59,12 @@ def _grown(new: nn.Conv2d, old: nn.Conv2d | None, read: int) -> tuple[Tensor, Te
     return weight, bias
 
 
-def _row(network: nn.Module) -> list[tuple[str, nn.Conv2d]]:
-    """Return the layers of a network that is nothing but a row of them beside an anchor."""
+def plain_row(network: nn.Module) -> list[tuple[str, nn.Conv2d]]:
+    """Return the layers, by name, of a network that is just a row of them beside an anchor.
+
+    Raises:
+        GraphError: it is built otherwise.
+    """
     wanted = GraphError(
         f"{type(network).__name__}: is not just a row of 3x3 convolutions with ReLU that is added "
         "to an anchor, so that nothing grows from it or to it; want a network such as ncnet, abpn "

@@ -16,6 +16,7 @@ from edgesr.models.denoisers import DENOISERS, build_denoiser
 from edgesr.train.config import TrainConfig
 from edgesr.train.denoiser_config import style_of
 from edgesr.train.gap_teacher import check_gap
+from edgesr.train.revival import check_revival
 
 BASE = "all off"
 
@@ -26,6 +27,7 @@ _FIRST_PATCH = 0.75
 _SMALLEST_PATCH = 8
 _RATE_OF_MUON = 3.0
 _RATE_OF_WHITENED = 2e-2
+_LOOKS = 10
 """Over Adam's, for weights; biases keep theirs."""
 _DREAM_SHARE = 3 / 4
 """A step is worth three evaluations, forward and twice that back; DREAM adds a fourth."""
@@ -57,6 +59,7 @@ def base_config(config: TrainConfig) -> TrainConfig:
         gap_weight=0.0,
         centred=False,
         whitened=False,
+        revive_every=0,
         chroma_gain=1.0,
         patch_milestones=(),
         patch_sizes=(),
@@ -172,7 +175,7 @@ def _one_pass_rows(config: TrainConfig) -> tuple[Row, ...]:
     if config.schedule == "cosine":
         constant = {"schedule": "step", "milestones": (), "rates": (config.learning_rate,)}
         off.append(Row(name="constant learning rate", changes=constant))
-    on = _coordinates(config)
+    on = _layer_rows(config)
     on.append(Row(name="chroma gain 2", changes={"chroma_gain": 2.0}))
     if MODELS[config.model].has_training_form:
         on.append(Row(name="branches", changes={"form": "training"}))
@@ -199,20 +202,32 @@ def _one_pass_rows(config: TrainConfig) -> tuple[Row, ...]:
     for row in on:
         everything |= row.changes
     if everything.get("form") == "training":
-        for row in _coordinates(config):  # branches do not go with them
+        for row in _layer_rows(config):  # branches do not go with them
             everything = {k: v for k, v in everything.items() if k not in row.changes}
     return (Row(name=BASE), *off, *on, Row(name="all on", changes={**everything, **both}))
 
 
-def _coordinates(config: TrainConfig) -> list[Row]:
-    """Return the rows of centred and of whitened steps, these at the rate that suits them."""
+def _layer_rows(config: TrainConfig) -> list[Row]:
+    """Return the rows of what looks into the layers of plain networks."""
     if config.compile:
         return []
     rate = _at_rate(config, _RATE_OF_WHITENED / config.learning_rate)
-    return [
+    rows = [
         Row(name="centred steps", changes={"centred": True}),
         Row(name="whitened steps", changes={"whitened": True, **rate}),
     ]
+    if _is_row(config):
+        every = max(1, config.steps // _LOOKS)
+        rows.append(Row(name="revived channels", changes={"revive_every": every}))
+    return rows
+
+
+def _is_row(config: TrainConfig) -> bool:
+    try:
+        check_revival(replace(config, revive_every=1, form="deploy"))
+    except ConfigError:
+        return False
+    return True
 
 
 def _other_optimizer(config: TrainConfig) -> Row:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from edgesr.errors import ConfigError, GraphError
 from edgesr.models import build_model
-from edgesr.models.widen import row_of_convolutions
+from edgesr.models.grow import plain_row
 from edgesr.train.config import TrainConfig
 from edgesr.train.processes import averaged_over_processes
 
@@ -36,7 +36,7 @@ class Revival:
 
     def __init__(self, network: nn.Module, *, every: int, steps: int, seed: int) -> None:
         self._every, self._last, self._seed = every, _SHARE_OF_RUN * steps, seed
-        self._row = dict(row_of_convolutions(network))
+        self._row = dict(plain_row(network))
         self._means: dict[str, Tensor] = {}
         self._peaks: dict[str, Tensor] = {}
         for name, layer in self._row.items():
@@ -72,7 +72,7 @@ class Revival:
         if (step + 1) % self._every or step >= self._last:
             return 0
         random = torch.Generator().manual_seed(self._seed + step)
-        twins = dict(row_of_convolutions(averaged))
+        twins = dict(plain_row(averaged))
         found = 0
         for writer, reader in pairwise(self._row):
             peaks = averaged_over_processes(self._peaks[reader])
@@ -109,22 +109,18 @@ def check_revival(config: TrainConfig) -> None:
     """Refuse a network whose channels cannot be revived.
 
     Raises:
-        ConfigError: its body is not a row of convolutions with biases and ReLU between them.
+        ConfigError: it is not a row of convolutions with ReLU between them, beside an anchor.
     """
     if not config.revive_every:
         return
     network: Any = build_model(config.model, config.scale, config.form)
-    wanted = (
-        f"revive_every = {config.revive_every}: {config.model} is not a row of convolutions with "
-        "biases and ReLU between them; drop --revive-every"
-    )
     try:
-        convs = [conv for _, conv in row_of_convolutions(network)]
+        plain_row(network)
     except GraphError as error:
-        raise ConfigError(wanted) from error
-    others = [part for part in network.body if part not in convs]
-    if any(conv.bias is None for conv in convs) or not all(type(p) is nn.ReLU for p in others):
-        raise ConfigError(wanted)
+        raise ConfigError(
+            f"revive_every = {config.revive_every}: {config.model} is not a row of convolutions "
+            "with ReLU between them, beside an anchor; drop --revive-every"
+        ) from error
 
 
 def _forget(

@@ -63,7 +63,7 @@ def _check_one_pass(config: TrainConfig) -> None:
     if (config.centred or config.whitened) and config.form == "training":
         raise ConfigError(
             f"{switch}: branches are folded at every step, so that none of them sees an "
-            f"input; drop --form training, or give --no-{switch.split()[0]}"
+            f"input; drop --form training, or give --no-{switch.split(maxsplit=1)[0]}"
         )
     if config.revive_every:
         switch = f"revive_every = {config.revive_every}"

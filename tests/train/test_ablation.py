@@ -39,7 +39,7 @@ def images(photo: Photo) -> TrainingImages:
 def test_every_row_is_the_base_and_its_switch_and_settings_that_go_together() -> None:
     rows = rows_of(replace(CONFIG, teacher="ncnet_x3"))
     assert rows[0].name == BASE
-    assert len({row.name for row in rows}) == len(rows) == 17
+    assert len({row.name for row in rows}) == len(rows) == 18
     base = base_config(CONFIG)
     configs = [replace(base, **row.changes) for row in rows]
     for config in configs:
