@@ -17,6 +17,7 @@ from edgesr.train.config import TrainConfig
 from edgesr.train.denoiser_config import style_of
 from edgesr.train.gap_teacher import check_gap
 from edgesr.train.revival import check_revival
+from edgesr.train.whitening import check_whitening
 
 BASE = "all off"
 
@@ -26,9 +27,10 @@ _FEATURE_WEIGHT = 1.0
 _FIRST_PATCH = 0.75
 _SMALLEST_PATCH = 8
 _RATE_OF_MUON = 3.0
+"""Over Adam's, for weights; biases keep theirs."""
 _RATE_OF_WHITENED = 2e-2
 _LOOKS = 10
-"""Over Adam's, for weights; biases keep theirs."""
+"""At channels that may be dead, in one run."""
 _DREAM_SHARE = 3 / 4
 """A step is worth three evaluations, forward and twice that back; DREAM adds a fourth."""
 
@@ -49,7 +51,16 @@ class Row:
 
 
 def base_config(config: TrainConfig) -> TrainConfig:
-    """Return ``config`` with every switch off that a row turns on; it is validated at the end."""
+    """Return ``config`` with every switch off that a row turns on; it is validated at the end.
+
+    Raises:
+        ConfigError: its learning rate is that of whitened steps, which no other row has.
+    """
+    if config.whitened:
+        raise ConfigError(
+            f"whitened = true: learning_rate = {config.learning_rate} suits whitened steps alone, "
+            "and every other row would have it; drop --whitened and give the optimizer's rate"
+        )
     return replace(
         config,
         form="deploy",
@@ -211,20 +222,20 @@ def _layer_rows(config: TrainConfig) -> list[Row]:
     """Return the rows of what looks into the layers of plain networks."""
     if config.compile:
         return []
-    rate = _at_rate(config, _RATE_OF_WHITENED / config.learning_rate)
+    peak = max(config.rates) if config.schedule == "step" else config.learning_rate
+    rate = {**_at_rate(config, _RATE_OF_WHITENED / peak), "bias_rate_factor": 1.0, "grad_clip": 0.0}
     rows = [
         Row(name="centred steps", changes={"centred": True}),
         Row(name="whitened steps", changes={"whitened": True, **rate}),
+        Row(name="revived channels", changes={"revive_every": max(1, config.steps // _LOOKS)}),
     ]
-    if _is_row(config):
-        every = max(1, config.steps // _LOOKS)
-        rows.append(Row(name="revived channels", changes={"revive_every": every}))
-    return rows
+    return [row for row in rows if _goes_together(replace(config, form="deploy", **row.changes))]
 
 
-def _is_row(config: TrainConfig) -> bool:
+def _goes_together(config: TrainConfig) -> bool:
     try:
-        check_revival(replace(config, revive_every=1, form="deploy"))
+        check_revival(config)
+        check_whitening(config)
     except ConfigError:
         return False
     return True

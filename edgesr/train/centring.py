@@ -1,6 +1,6 @@
 """Steps of weights and biases as if every convolution saw inputs of mean 0."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -49,6 +49,11 @@ class Centring:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on with the means of ``state``."""
         self._means = dict(state)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Learn anew what the inputs of the layers ``names`` are."""
+        for name in names:
+            self._means.pop(name, None)
 
     def _seeing(self, name: str) -> Any:
         def see(layer: nn.Conv2d, inputs: tuple[Tensor, ...]) -> None:

@@ -32,6 +32,7 @@ class GapTeacher:
         config: settings; schedule and pixel loss are those of the student, and so is the rate over
             ``gap_width``: copies of a channel move together, so that a layer as many times as wide
             would learn as many times as fast, and its ReLUs die where the student's do not.
+            Whitened steps, which are relative to a layer's outputs, have the student's rate.
         student: as it starts; the teacher starts as the same function, ``gap_width`` times as wide.
 
     Raises:
@@ -74,8 +75,7 @@ class GapTeacher:
             wanted: the static teacher's image, or None.
         """
         config = self._config
-        rate = learning_rate_at(config, step) / config.gap_width
-        set_rate(self._optimizer, rate)
+        set_rate(self._optimizer, learning_rate_at(config, step) / config.gap_width)
         image: Tensor = self.network(lr)
         pixel = loss_at(config, step)(image, hr)
         loss = pixel
@@ -90,7 +90,7 @@ class GapTeacher:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.grad_clip)
         self._optimizer.step()
         if self._centring is not None:
-            self._centring.after_update(rate)
+            self._centring.after_update(learning_rate_at(config, step))
         return image.detach(), pixel.detach()
 
 

@@ -158,6 +158,7 @@ def _run(
         if shell.step % config.log_every == 0 or done:
             event = meter.report(shell.step, shell.optimizer.param_groups[0]["lr"])
             event.update(shell.objective.report())
+            event.update({} if shell.revival is None else shell.revival.report())
             _check_finite(event["loss"], shell.step)
             record.tell(event)
         if shell.step % config.val_every == 0 or done:
@@ -238,7 +239,9 @@ def _step(config: TrainConfig, shell: Shell, lr: Tensor, hr: Tensor) -> Tensor:
     decay = ema_decay_at(shell.step, config.ema_decay)
     update_ema(averaged.parameters(), network.parameters(), decay)
     if shell.revival is not None:
-        shell.revival.after_update(shell.step, averaged, shell.optimizer)
+        changed = shell.revival.after_update(shell.step, averaged, shell.optimizer)
+        if shell.centring is not None:
+            shell.centring.forget(changed)
     objective.after_update(network, averaged, shell.step)
     return loss.detach()
 

@@ -22,6 +22,15 @@ def accelerator() -> Accelerator:
     return Accelerator(cpu=on_processor_only(), kwargs_handlers=[constant_buffers])
 
 
+def largest_over_processes(value: Tensor) -> Tensor:
+    """Return the largest ``value`` of all processes; ``value`` itself where there is one."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return value
+    largest = value.clone()
+    distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+    return largest
+
+
 def average_gradients(network: nn.Module) -> None:
     """Replace the gradients of a network that nothing wraps by their mean over all processes."""
     for weight in network.parameters():

@@ -11,10 +11,10 @@ from edgesr.errors import ConfigError, GraphError
 from edgesr.models import build_model
 from edgesr.models.grow import plain_row
 from edgesr.train.config import TrainConfig
-from edgesr.train.processes import averaged_over_processes
+from edgesr.train.processes import averaged_over_processes, largest_over_processes
 
-_LEAST_SHARE = 1e-3
-_SHARE_OF_RUN = 0.8
+SHARE_OF_RUN = 0.8
+_MEAN_SQUARES = ("square", "exp_avg_sq")
 
 
 class Revival:
@@ -22,7 +22,8 @@ class Revival:
 
     A dead channel has no gradient and never comes back. It gets the negative of the kernel of a
     live one of its layer, in a random order of the input channels, and the bias with which about
-    half of its inputs pass; whoever reads it starts at 0, so that the network computes what it did.
+    half of its inputs pass, unless the layer before has new channels too; whoever reads it starts
+    at 0, so that the network computes what it did.
 
     Source: Sokar et al. 2023, "The dormant neuron phenomenon in deep reinforcement learning", arXiv
     2302.12902, section 4, for the recycling; where the kernels come from is ours.
@@ -35,7 +36,8 @@ class Revival:
     """
 
     def __init__(self, network: nn.Module, *, every: int, steps: int, seed: int) -> None:
-        self._every, self._last, self._seed = every, _SHARE_OF_RUN * steps, seed
+        self._every, self._steps, self._seed = every, steps, seed
+        self._revived = 0
         self._row = dict(plain_row(network))
         self._means: dict[str, Tensor] = {}
         self._peaks: dict[str, Tensor] = {}
@@ -61,40 +63,53 @@ class Revival:
         return watch
 
     @torch.no_grad()
-    def after_update(self, step: int, averaged: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-        """Revive what is dead, when it is time, and return how many channels that were.
+    def after_update(
+        self, step: int, averaged: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> tuple[str, ...]:
+        """Revive what is dead, when it is time.
 
         Args:
             step: that was made, from 0.
-            averaged: network of the averaged weights, which get the new ones as well.
+            averaged: network of the averaged weights, which get the new ones at once: what it may
+                still have remembered of a dead channel is lost.
             optimizer: forgets what it knows of them.
+
+        Returns:
+            The layers that read a revived channel, as the network names them.
         """
-        if (step + 1) % self._every or step >= self._last:
-            return 0
+        for name, peak in self._peaks.items():
+            self._peaks[name] = largest_over_processes(peak)
+        if (step + 1) % self._every or step >= SHARE_OF_RUN * self._steps:
+            return ()
         random = torch.Generator().manual_seed(self._seed + step)
-        twins = dict(plain_row(averaged))
-        found = 0
+        rows = (self._row, dict(plain_row(averaged)))
+        readers = []
         for writer, reader in pairwise(self._row):
-            peaks = averaged_over_processes(self._peaks[reader])
-            dead = (peaks <= _LEAST_SHARE * peaks.mean()).nonzero().flatten().tolist()
-            if len(dead) == len(peaks):
+            dead = (self._peaks[reader] <= 0).tolist()
+            live = [channel for channel, is_dead in enumerate(dead) if not is_dead]
+            if not live or len(live) == len(dead):
                 continue
-            live = sorted({*range(len(peaks))} - {*dead})
             mean = averaged_over_processes(self._means[writer])
-            for channel in dead:
+            for channel in sorted({*range(len(dead))} - {*live}):
                 pick = live[int(torch.randint(len(live), (), generator=random))]
                 order = torch.randperm(len(mean), generator=random).to(mean.device)
                 kernel = -self._row[writer].weight[pick][order]
-                bias = -(kernel.sum((1, 2)) * mean).sum()
-                for row in (self._row, twins):
+                for row in rows:
                     row[writer].weight[channel] = kernel
-                    row[writer].get_parameter("bias")[channel] = bias
+                    row[writer].get_parameter("bias")[channel] = -(kernel.sum((1, 2)) * mean).sum()
                     row[reader].weight[:, channel] = 0.0
-                _forget(optimizer, self._row[writer], channel)
-                _forget(optimizer, self._row[reader], (slice(None), channel), weight_only=True)
-            found += len(dead)
+                _forget(optimizer, self._row[writer].weight, channel)
+                _forget(optimizer, self._row[writer].get_parameter("bias"), channel)
+                _forget(optimizer, self._row[reader].weight, (slice(None), channel))
+                self._revived += 1
+            readers.append(f"body.{reader}")
         self._peaks.clear()
-        return found
+        return tuple(readers)
+
+    def report(self) -> dict[str, int]:
+        """Return how many channels were revived since the last report, if any."""
+        revived, self._revived = self._revived, 0
+        return {"revived": revived} if revived else {}
 
 
 def make_revival(config: TrainConfig, network: nn.Module) -> Revival | None:
@@ -109,25 +124,33 @@ def check_revival(config: TrainConfig) -> None:
     """Refuse a network whose channels cannot be revived.
 
     Raises:
-        ConfigError: it is not a row of convolutions with ReLU between them, beside an anchor.
+        ConfigError: it is not a row of convolutions with ReLU between them, beside an anchor; it
+            has branches; or the run ends before the first look.
     """
     if not config.revive_every:
         return
-    network: Any = build_model(config.model, config.scale, config.form)
+    switch = f"revive_every = {config.revive_every}"
+    if config.form == "training":
+        raise ConfigError(
+            f"{switch}: branches are folded at every step; drop --form training or --revive-every"
+        )
+    if config.revive_every > SHARE_OF_RUN * config.steps:
+        raise ConfigError(
+            f"{switch}: steps = {config.steps}, and nothing is revived in the last fifth of them; "
+            "give fewer steps between two looks"
+        )
+    network = build_model(config.model, config.scale)
     try:
         plain_row(network)
     except GraphError as error:
         raise ConfigError(
-            f"revive_every = {config.revive_every}: {config.model} is not a row of convolutions "
+            f"{switch}: {config.model} is not a row of convolutions "
             "with ReLU between them, beside an anchor; drop --revive-every"
         ) from error
 
 
-def _forget(
-    optimizer: torch.optim.Optimizer, layer: nn.Conv2d, place: Any, *, weight_only: bool = False
-) -> None:
-    """Clear what ``optimizer`` keeps of one place of the weight and, unless told, of the bias."""
-    for one in [layer.weight] if weight_only else [layer.weight, layer.get_parameter("bias")]:
-        for kept in optimizer.state[one].values():
-            if isinstance(kept, Tensor) and kept.shape == one.shape:
-                kept[place] = 0.0
+def _forget(optimizer: torch.optim.Optimizer, one: Tensor, place: Any) -> None:
+    """Let the momentum of one place begin at 0, and its mean square at that of all places."""
+    for name, kept in optimizer.state[one].items():
+        if isinstance(kept, Tensor) and kept.shape == one.shape:
+            kept[place] = kept.mean() if name in _MEAN_SQUARES else 0.0

@@ -61,7 +61,7 @@ def training_images(
         train, held_out = hold_out(dataset.pairs, count)
     description = dataset.describe(config.degradation)
     if config.halved:
-        halves = _halves(train)
+        halves = _halves(train, config)
         train = (*train, *halves)
         description += f", and {len(halves)} at half size"
     return TrainingImages(
@@ -108,7 +108,7 @@ def write_manifest(folder: Path, images: TrainingImages) -> None:
     )
 
 
-def _halves(pairs: Sequence[ImagePair]) -> tuple[ImagePair, ...]:
+def _halves(pairs: Sequence[ImagePair], config: TrainConfig) -> tuple[ImagePair, ...]:
     """Return the images that are large enough once more, at half their size.
 
     Raises:
@@ -119,13 +119,15 @@ def _halves(pairs: Sequence[ImagePair]) -> tuple[ImagePair, ...]:
             "halved = true: images at half size do not go with the low-resolution files that are "
             "given; drop --halved, or name a folder of high-resolution images alone"
         )
-    large = [pair for pair in pairs if min(read_size(pair.hr)) >= _LEAST_SIDE_TO_HALVE]
+    patch = max(config.patch_size, *config.patch_sizes, 0) * config.scale
+    least = max(_LEAST_SIDE_TO_HALVE, 2 * (patch + config.scale))
+    large = [pair for pair in pairs if min(read_size(pair.hr)) >= least]
     if not large:
         raise ConfigError(
-            f"halved = true: none of {len(pairs)} images has sides of {_LEAST_SIDE_TO_HALVE} "
+            f"halved = true: none of {len(pairs)} images has sides of {least} "
             "pixels or more; drop --halved"
         )
-    return tuple(replace(pair, name=f"{pair.name} (half)", shrink=2) for pair in large)
+    return tuple(replace(pair, name=f"{pair.name}//half", shrink=2) for pair in large)
 
 
 def _check_degradation(config: TrainConfig, dataset: Dataset) -> None:

@@ -8,6 +8,7 @@ from edgesr.train.config import TrainConfig
 from edgesr.train.denoiser_config import style_of
 from edgesr.train.gap_teacher import check_gap
 from edgesr.train.revival import check_revival
+from edgesr.train.whitening import check_whitening
 
 _DEFAULTS = TrainConfig()
 _GAP = ("gap_weight", "gap_width")
@@ -57,6 +58,7 @@ def check_switches(config: TrainConfig) -> None:
 def _check_one_pass(config: TrainConfig) -> None:
     check_gap(config)
     check_revival(config)
+    check_whitening(config)
     if not config.gap_weight:
         _refuse(config, _GAP, "there is no teacher that grows", " or give --gap-weight")
     switch = "whitened = true" if config.whitened else "centred = true"

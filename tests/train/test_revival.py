@@ -41,7 +41,7 @@ def _network() -> Any:
     return network
 
 
-def _revived(network: Any, x: Tensor, *, step: int = 9) -> tuple[int, Any]:
+def _revived(network: Any, x: Tensor, *, step: int = 9) -> tuple[tuple[str, ...], Any]:
     averaged, optimizer = copy.deepcopy(network), Muon([{"params": network.parameters()}], lr=1e-3)
     revival = Revival(network, every=5, steps=100, seed=0)
     network(x).square().mean().backward()
@@ -55,8 +55,10 @@ def test_the_output_stays_and_about_half_of_the_inputs_pass() -> None:
     averaged = copy.deepcopy(network)
     revival = Revival(network, every=5, steps=100, seed=0)
     before = network(x).detach()
-    found = revival.after_update(9, averaged, torch.optim.SGD(network.parameters(), lr=0.0))
-    assert found == len(_DEAD)
+    still = torch.optim.SGD(network.parameters(), lr=0.0)
+    assert revival.after_update(9, averaged, still) == ("body.4",)
+    assert revival.report() == {"revived": len(_DEAD)}
+    assert revival.report() == {}
     assert torch.equal(network(x).detach(), before)
     torch.testing.assert_close(averaged.train()(x), before)
     passed = (network.body[:4](x) > 0).double().mean((0, 2, 3))
@@ -82,7 +84,7 @@ def test_a_revived_channel_learns() -> None:
 def test_the_optimizer_forgets_the_old_channels_alone() -> None:
     network = _network()
     found, optimizer = _revived(network, _photo())
-    assert found == len(_DEAD)
+    assert found == ("body.4",)
     written = optimizer.state[network.body[2].weight]["momentum"]
     read = optimizer.state[network.body[4].weight]["momentum"]
     biases = optimizer.state[network.body[2].bias]["mean"]
@@ -90,6 +92,8 @@ def test_the_optimizer_forgets_the_old_channels_alone() -> None:
         assert not written[channel].any()
         assert not read[:, channel].any()
         assert not biases[channel].any()
+        squares = optimizer.state[network.body[2].bias]["square"]
+        assert 0 < squares[channel] < squares.max()
     assert written[0].any()
     assert read[:, 0].any()
     assert optimizer.state[network.body[4].bias]["mean"].all()
@@ -98,7 +102,7 @@ def test_the_optimizer_forgets_the_old_channels_alone() -> None:
 @pytest.mark.parametrize("step", [7, 8, 84])
 def test_between_the_looks_and_at_the_end_of_a_run_nothing_is_changed(step: int) -> None:
     network = _network()
-    assert _revived(network, _photo(), step=step)[0] == 0
+    assert _revived(network, _photo(), step=step)[0] == ()
     assert (network.body[2].bias[list(_DEAD)] < -1e4).all()
 
 
@@ -111,9 +115,11 @@ def test_a_channel_that_passed_once_since_the_last_look_lives() -> None:
         network.body[2].bias[_DEAD[0]] = -1e5
     network(x)
     still = torch.optim.SGD(network.parameters(), lr=0.0)
-    assert revival.after_update(4, copy.deepcopy(network), still) == 1
+    assert revival.after_update(4, copy.deepcopy(network), still) == ("body.4",)
+    assert revival.report() == {"revived": 1}
     network(x)
-    assert revival.after_update(9, copy.deepcopy(network), still) == 1
+    revival.after_update(9, copy.deepcopy(network), still)
+    assert revival.report() == {"revived": 1}
 
 
 def test_a_layer_that_is_dead_as_a_whole_is_left_alone() -> None:
@@ -142,6 +148,10 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, photo: Photo) -> 
 
 def test_where_it_cannot_be_it_is_refused() -> None:
     assert make_revival(TrainConfig(), nn.Identity()) is None
+    with pytest.raises(ConfigError, match="revive_every = 9: steps = 11, and nothing is revived"):
+        check_switches(TrainConfig(revive_every=9, steps=11))
+    with pytest.raises(ConfigError, match="revive_every = 9: branches are folded"):
+        check_switches(TrainConfig(model="edge_s", revive_every=9, form="training"))
     for model in ("xlsr", "quicksrnet_s", "sesr_m3"):
         with pytest.raises(ConfigError, match=f"revive_every = 9: {model} is not a row"):
             check_switches(TrainConfig(model=model, revive_every=9))
@@ -152,3 +162,20 @@ def test_where_it_cannot_be_it_is_refused() -> None:
     with pytest.raises(ConfigError, match="revive_every = -1: want at least 0"):
         TrainConfig(revive_every=-1)
     check_switches(TrainConfig(model="ncnet", revive_every=9))
+
+
+def test_what_passed_before_a_stop_is_known_after_it() -> None:
+    """A channel that died in between is not revived at the first look."""
+    network, x = _network(), _photo()
+    first = Revival(network, every=5, steps=100, seed=0)
+    with torch.no_grad():
+        network.body[2].bias[list(_DEAD)] = 0.0
+        network(x)
+        network.body[2].bias[list(_DEAD)] = -1e5
+    still = torch.optim.SGD(network.parameters(), lr=0.0)
+    for known, wanted in ((first.state_dict(), ()), ({}, ("body.4",))):
+        resumed: Any = copy.deepcopy(network)
+        later = Revival(resumed, every=5, steps=100, seed=0)
+        later.load_state_dict(known)
+        resumed(x)
+        assert later.after_update(4, copy.deepcopy(resumed), still) == wanted

@@ -65,7 +65,7 @@ def test_large_images_are_trained_on_at_half_size_as_well(folder: Path, save_pho
     for index in (0, 4):
         save_photo(folder / f"{index}.png", 641, 650, seed=index)
     images = training_images(config(folder, halved=True))
-    assert images.train.names == ("1", "2", "4", "5", "4 (half)")
+    assert images.train.names == ("1", "2", "4", "5", "4//half")
     assert images.held_out.names == ("0", "3")
     assert images.held_out.hr[0].shape == (640, 650, 3)
     assert "6 HR images" in images.description
