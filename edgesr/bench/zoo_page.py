@@ -107,7 +107,8 @@ mean 0; the network and its files are as without. Not with `compile`, nor with b
 et al. 2012, for the idea; [decision 16](decisions/0016-what-plain-nets-learn-late.md) |
 | whitened steps | `whitened`, with a `learning_rate` of 2e-2 and a `bias_rate_factor` of 1 | \
 centred, and weights learn as if the inputs were white; a step changes the outputs of a layer by \
-the rate times what they vary, whatever the optimizer. The same limits | Amari 1998; Martens and \
+the rate times what they vary, whatever the optimizer. For short runs. The same limits, and \
+neither groups, strides nor dilation | Amari 1998; Martens and \
 Grosse 2015, arXiv 1503.05671; [decision 16](decisions/0016-what-plain-nets-learn-late.md) |
 | revived channels | `revive_every` (0), such as 200 | lets channels begin anew, so often, whose \
 ReLU has let nothing pass since the last time; the network computes what it did. For networks \
