@@ -10,7 +10,7 @@ from edgesr.errors import ConfigError
 from edgesr.models import build_model
 from edgesr.train.centring import Centring
 from edgesr.train.config import TrainConfig
-from edgesr.train.processes import averaged_over_processes
+from edgesr.train.processes import averaged_over_processes, largest_over_processes
 
 _SHARE_OF_NEW = 0.05
 _STRIDE = 8
@@ -114,7 +114,7 @@ class Whitening(Centring):
         taps = windows.shape[1] // len(self._means[name])
         centred = windows - self._means[name].repeat_interleave(taps)
         seen = averaged_over_processes(centred.mT @ centred / len(centred))
-        if (windows == windows[0]).all():
+        if not largest_over_processes((windows.amax(0) - windows.amin(0)).max()) > 0:
             self._still.add(name)
         known = self._covariances.get(name, seen).to(seen.device)
         self._covariances[name] = known.lerp(seen, _SHARE_OF_NEW)

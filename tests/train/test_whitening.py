@@ -181,11 +181,11 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, photo: Photo) -> 
 
 def test_a_run_that_began_otherwise_is_not_gone_on_with(tmp_path: Path, photo: Photo) -> None:
     images = pairs(photo, 2)
-    for was, now in (({}, {"whitened": True}), ({"centred": True}, {"whitened": True})):
-        folder = tmp_path / str(len(was))
-        go(folder, images, stop_at(4), **{"whitened": False, **was})
+    for centred in (False, True):
+        folder = tmp_path / str(centred)
+        go(folder, images, stop_at(4), whitened=False, centred=centred)
         with pytest.raises(CheckpointError, match="lacks whitening"):
-            go(folder, images, **now)
+            go(folder, images)
 
 
 def test_a_teacher_that_grows_along_is_whitened_too(tmp_path: Path, photo: Photo) -> None:
