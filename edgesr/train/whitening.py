@@ -23,8 +23,8 @@ class Whitening(Centring):
     """Makes an optimizer learn ``v * (C^(-1/2) (x - mean)) + b`` where the network has ``w * x``.
 
     ``C`` is the covariance of what a kernel sees: neighbouring pixels and channels of a photograph
-    are nearly the same, so that its eigenvalues span three to five decades, and fine structure, where they
-    are small, is learned late. Here the optimizer is handed the gradient in white coordinates and
+    are nearly the same, so that its eigenvalues span three to five decades, and fine structure,
+    where they are small, is learned late. Here the optimizer is handed the gradient in white coordinates and
     gives the direction of the step alone; the length is such that the outputs of a layer change by
     the learning rate times what they vary, both as root mean squares over channels.
 
