@@ -24,9 +24,9 @@ class Whitening(Centring):
 
     ``C`` is the covariance of what a kernel sees: neighbouring pixels and channels of a photograph
     are nearly the same, so that its eigenvalues span three to five decades, and fine structure,
-    where they are small, is learned late. Here the optimizer is handed the gradient in white coordinates and
-    gives the direction of the step alone; the length is such that the outputs of a layer change by
-    the learning rate times what they vary, both as root mean squares over channels.
+    where they are small, is learned late. Here the optimizer is handed the gradient in white
+    coordinates and gives the direction of the step alone; the length is such that the outputs of a
+    layer change by the learning rate times what they vary, both as root mean squares over channels.
 
     Means and biases are those of ``Centring``. A layer whose inputs do not vary in a batch keeps
     its weights. A convolution with groups, strides or dilation, or with a kernel larger than a
