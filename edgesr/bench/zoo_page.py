@@ -32,7 +32,7 @@ _PUBLISHED = """## Among published x3 files
 
 PSNR of INT8 files in RGB, 3 pixels of border left out (`ntire-esr`), measured by us with the \
 authors' files; ours in bold. NCNet was trained for 500,000 steps of 64 patches, ours for minutes \
-to an hour on a CPU, as the cards say: none has converged, and the learning curves on the cards \
+to two hours on a CPU, as the cards say: none has converged, and the learning curves on the cards \
 show how it rose.
 """
 

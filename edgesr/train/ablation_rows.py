@@ -1,7 +1,7 @@
 """Which rows an ablation has: a base, and what each of them changes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -190,7 +190,7 @@ def _one_pass_rows(config: TrainConfig) -> tuple[Row, ...]:
     on.append(Row(name="chroma gain 2", changes={"chroma_gain": 2.0}))
     if MODELS[config.model].has_training_form:
         on.append(Row(name="branches", changes={"form": "training"}))
-    if _can_grow(config):
+    if _passes(replace(config, gap_weight=1.0, form="deploy"), check_gap):
         grown = {"gap_weight": config.gap_weight or 1.0}
         on.append(Row(name="gap-preserving distillation", changes=grown))
     on.append(Row(name="growing patches", changes=_growing(config)))
@@ -229,13 +229,14 @@ def _layer_rows(config: TrainConfig) -> list[Row]:
         Row(name="whitened steps", changes={"whitened": True, **rate}),
         Row(name="revived channels", changes={"revive_every": max(1, config.steps // _LOOKS)}),
     ]
-    return [row for row in rows if _goes_together(replace(config, form="deploy", **row.changes))]
+    checks = (check_revival, check_whitening)
+    return [row for row in rows if _passes(replace(config, form="deploy", **row.changes), *checks)]
 
 
-def _goes_together(config: TrainConfig) -> bool:
+def _passes(config: TrainConfig, *checks: Callable[[TrainConfig], None]) -> bool:
     try:
-        check_revival(config)
-        check_whitening(config)
+        for check in checks:
+            check(config)
     except ConfigError:
         return False
     return True
@@ -257,14 +258,6 @@ def _at_rate(config: TrainConfig, factor: float) -> dict[str, Any]:
         "min_learning_rate": config.min_learning_rate * factor,
         "bias_rate_factor": config.bias_rate_factor / factor,
     }
-
-
-def _can_grow(config: TrainConfig) -> bool:
-    try:
-        check_gap(replace(config, gap_weight=1.0, form="deploy"))
-    except ConfigError:
-        return False
-    return True
 
 
 def _growing(config: TrainConfig) -> dict[str, Any]:

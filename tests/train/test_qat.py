@@ -22,10 +22,10 @@ from edgesr.models.checkpoint import load_model, save_weights
 from edgesr.models.quantized import load_exportable, save_quantized
 from edgesr.quant.scheme import QParams
 from edgesr.train.config import TrainConfig
-from edgesr.train.loop import TrainResult, train
+from edgesr.train.loop import TrainResult
 from edgesr.train.qat import QuantizationAware, check_qat, freeze_step, load_start
 from edgesr.train.state import load_state
-from tests.train.running import stop_at
+from tests.train.running import stop_at, train_in
 
 Photo = Callable[..., Any]
 SETTINGS: dict[str, Any] = {
@@ -66,20 +66,12 @@ def go(
     listen: Callable[[dict[str, Any]], None] = lambda _event: None,
     **changes: Any,
 ) -> TrainResult:
-    folder.mkdir(exist_ok=True)
     config = TrainConfig(**{**SETTINGS, "start_from": folder.parent / "float", **changes})
     check_qat(config)
     start = load_start(config, images)
     assert start is not None
-    return train(
-        config,
-        folder,
-        images=images,
-        held_out=images,
-        metadata={},
-        state=load_state(folder) if (folder / "training_state.pt").exists() else None,
-        objective=lambda _: QuantizationAware(config=config, start=start),
-        listen=listen,
+    return train_in(
+        folder, config, images, lambda _: QuantizationAware(config=config, start=start), listen
     )
 
 
